@@ -1,0 +1,60 @@
+"""Cross-modal multi-head attention in PyTorch: words ask, patches of a picture answer.
+
+Used in training only, and exported to ONNX from there; nothing that answers a question
+imports it, so that searching needs no torch.
+"""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor, nn
+
+
+class MultiHeadAttention(nn.Module):
+    """softmax(QKᵀ/√d)V in several heads, after Vaswani et al., *Attention Is All You Need* (2017).
+
+    Queries come from one sequence (words), keys and values from another (patches); with the
+    same sequence for both it is self-attention. d is the width of one head, so that the
+    products keep unit variance whatever the width and the softmax does not saturate.
+    """
+
+    def __init__(self, dim: int, heads: int, context_dim: int | None = None) -> None:
+        super().__init__()
+        if dim % heads:
+            raise ValueError(f"dim {dim} is not a multiple of heads {heads}")
+        context_dim = dim if context_dim is None else context_dim
+        self.heads = heads
+        self.query = nn.Linear(dim, dim)
+        self.key = nn.Linear(context_dim, dim)
+        self.value = nn.Linear(context_dim, dim)
+        self.output = nn.Linear(dim, dim)
+
+    def forward(
+        self, words: Tensor, patches: Tensor, patch_mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Let each word gather what it needs from the patches.
+
+        Args:
+            words: queries, float (n, L, dim).
+            patches: keys and values, float (n, P, context_dim).
+            patch_mask: bool (n, P), False where a patch is padding; each row of the batch
+                needs at least one True. None means that all patches count.
+
+        Returns:
+            What each word gathered, float (n, L, dim), and the attention weights,
+            float (n, heads, L, P), whose last axis sums to one.
+        """
+        queries = self._split(self.query(words))
+        keys = self._split(self.key(patches))
+        values = self._split(self.value(patches))
+        logits = queries @ keys.transpose(-2, -1) / math.sqrt(queries.shape[-1])
+        if patch_mask is not None:
+            logits = logits.masked_fill(~patch_mask[:, None, None, :], float("-inf"))
+        weights = logits.softmax(dim=-1)
+        gathered = (weights @ values).transpose(1, 2).flatten(2)
+        return self.output(gathered), weights
+
+    def _split(self, x: Tensor) -> Tensor:
+        """(n, T, dim) → (n, heads, T, dim / heads)."""
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)

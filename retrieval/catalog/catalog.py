@@ -1,0 +1,402 @@
+"""The catalogue: the one truth about what is indexed, with which encoder, and what failed.
+
+This module reads; `retrieval.catalog.writing` holds what a writing transaction can do. SQL stands
+in this package only. SQLite by default, any database SQLAlchemy knows by URL.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    and_,
+    create_engine,
+    event,
+    false,
+    func,
+    insert,
+    inspect,
+    or_,
+    select,
+)
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool, QueuePool
+from sqlalchemy.sql.elements import ColumnElement
+
+from retrieval.catalog.rows import Failure, KnownFile, Picture, Root
+from retrieval.catalog.schema import (
+    SCHEMA_VERSION,
+    failures,
+    info,
+    metadata,
+    pictures,
+    removals,
+    roots,
+    vectors,
+)
+from retrieval.catalog.writing import WriteTransaction
+from retrieval.encoders.base import EncoderIdentity
+from retrieval.errors import CatalogError, IndexMissingError
+
+# SQLite's default bound on the host parameters of one statement is 32,766; stay far below it.
+_IDS_A_STATEMENT = 10_000
+_ROWS_A_CHUNK = 16_384
+
+
+class Catalog:
+    """What is indexed. Reading is thread-safe; one process at a time may write.
+
+    Open it with `Catalog.open` (an existing one) or `Catalog.create`.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open the catalogue at `path`.
+
+        Raises IndexMissingError where there is none, CatalogError where it cannot be read or was
+        made by a newer version of mmsearch.
+        """
+        if not path.exists():
+            raise IndexMissingError(
+                f"There is no index in {path.parent}: make one with "
+                "`mmsearch index FOLDER`, FOLDER being where your pictures are."
+            )
+        catalog = cls(_sqlite_engine(path))
+        catalog._check_version()
+        return catalog
+
+    @classmethod
+    def create(cls, path: Path) -> Self:
+        """Open the catalogue at `path`, making it and its folder where they are missing."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CatalogError(
+                f"The index folder {path.parent} cannot be made ({error.strerror}): choose another "
+                "with --index-dir."
+            ) from error
+        engine = _sqlite_engine(path)
+        with _database_errors(engine), engine.begin() as connection:
+            if not inspect(connection).has_table(info.name):
+                metadata.create_all(connection)
+                connection.execute(
+                    insert(info),
+                    [
+                        {"key": "schema_version", "value": str(SCHEMA_VERSION)},
+                        {"key": "generation", "value": "0"},
+                    ],
+                )
+        catalog = cls(engine)
+        catalog._check_version()
+        return catalog
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # -- writing ------------------------------------------------------------------------------
+
+    @contextmanager
+    def transaction(self) -> Iterator[WriteTransaction]:
+        """One atomic change: all of it is kept when the block ends, none of it if it raises."""
+        with _database_errors(self._engine), self._engine.begin() as connection:
+            generation = int(_read_info(connection, "generation") or 0) + 1
+            change = WriteTransaction(connection, generation)
+            yield change
+            change.finish()
+
+    # -- reading ------------------------------------------------------------------------------
+
+    @property
+    def encoder(self) -> EncoderIdentity | None:
+        """The encoder that made the vectors; None while nothing has been indexed."""
+        with self._reading() as connection:
+            name = _read_info(connection, "encoder_name")
+            if name is None:
+                return None
+            return EncoderIdentity(
+                name=name,
+                dim=int(_read_info(connection, "encoder_dim") or 0),
+                fingerprint=_read_info(connection, "encoder_fingerprint") or "",
+            )
+
+    @property
+    def generation(self) -> int:
+        """How many changes the catalogue has seen; a copy with the same number is up to date."""
+        with self._reading() as connection:
+            return int(_read_info(connection, "generation") or 0)
+
+    def roots(self) -> list[Root]:
+        """The indexed folders, in the order in which they were added."""
+        with self._reading() as connection:
+            rows = connection.execute(select(roots.c.id, roots.c.path).order_by(roots.c.id))
+            return [Root(row.id, Path(row.path)) for row in rows]
+
+    def count_pictures(self, root_id: int | None = None) -> int:
+        """How many pictures can be found, in all or below one root."""
+        statement = select(func.count()).select_from(pictures)
+        if root_id is not None:
+            statement = statement.where(pictures.c.root_id == root_id)
+        with self._reading() as connection:
+            return int(connection.execute(statement).scalar_one())
+
+    def known_files(self, root_id: int, below: str = "") -> dict[str, KnownFile]:
+        """Every file known under a root, by its path relative to the root.
+
+        `below` restricts to a folder or a single file, relative to the root.
+        """
+        known: dict[str, KnownFile] = {}
+        # The raw bytes are decoded here: a type decorator's call a row is most of a re-scan.
+        picture_query = select(
+            pictures.c.id,
+            pictures.c.path,
+            pictures.c.size_bytes,
+            pictures.c.mtime_ns,
+        ).where(pictures.c.root_id == root_id, _is_below(pictures.c.path, below))
+        failure_query = select(
+            failures.c.path, failures.c.size_bytes, failures.c.mtime_ns, failures.c.kind
+        ).where(failures.c.root_id == root_id, _is_below(failures.c.path, below))
+        with self._reading() as connection:
+            for path, size, mtime, kind in connection.execute(failure_query):
+                known[path] = KnownFile(size, mtime, None, kind)
+            for picture_id, path, size, mtime in connection.execute(picture_query):
+                known[path] = KnownFile(size, mtime, picture_id)
+        return known
+
+    def pictures(self, ids: Sequence[int]) -> dict[int, Picture]:
+        """The pictures with these ids, by id; an id that is not there is left out."""
+        found: dict[int, Picture] = {}
+        with self._reading() as connection:
+            for chunk in _chunks(list(ids), _IDS_A_STATEMENT):
+                rows = connection.execute(
+                    select(
+                        pictures.c.id,
+                        roots.c.path.label("root"),
+                        pictures.c.path,
+                        pictures.c.width_px,
+                        pictures.c.height_px,
+                    )
+                    .join(roots, roots.c.id == pictures.c.root_id)
+                    .where(pictures.c.id.in_(chunk))
+                )
+                for row in rows:
+                    found[row.id] = Picture(
+                        row.id, Path(row.root) / row.path, row.width_px, row.height_px
+                    )
+        return found
+
+    def ids_with_content(self, content_hashes: Sequence[bytes]) -> dict[bytes, list[int]]:
+        """Picture ids by content hash, for those of the hashes that are known."""
+        found: dict[bytes, list[int]] = {}
+        with self._reading() as connection:
+            for chunk in _chunks(list(content_hashes), _IDS_A_STATEMENT):
+                rows = connection.execute(
+                    select(pictures.c.content_hash, pictures.c.id)
+                    .where(pictures.c.content_hash.in_(chunk))
+                    .order_by(pictures.c.id)
+                )
+                for content_hash, picture_id in rows:
+                    found.setdefault(bytes(content_hash), []).append(picture_id)
+        return found
+
+    def ids_within(self, folder: Path) -> NDArray[np.int64]:
+        """Ids, int64 (n,) ascending, of all pictures below a folder (or of the one file)."""
+        conditions: list[ColumnElement[bool]] = []
+        for root in self.roots():
+            if root.path == folder or folder in root.path.parents:
+                conditions.append(pictures.c.root_id == root.id)
+            elif root.path in folder.parents:
+                below = folder.relative_to(root.path).as_posix()
+                conditions.append(
+                    and_(pictures.c.root_id == root.id, _is_below(pictures.c.path, below))
+                )
+        statement = (
+            select(pictures.c.id).where(or_(false(), *conditions)).order_by(pictures.c.id)
+        )
+        with self._reading() as connection:
+            return np.fromiter(connection.execute(statement).scalars(), dtype=np.int64)
+
+    def failures(self) -> list[Failure]:
+        """The files that could not be indexed, by path."""
+        statement = (
+            select(
+                roots.c.path.label("root"),
+                failures.c.path,
+                failures.c.kind,
+                failures.c.reason,
+                failures.c.failed_at,
+            )
+            .join(roots, roots.c.id == failures.c.root_id)
+            .order_by(roots.c.path, failures.c.path)
+        )
+        with self._reading() as connection:
+            return [
+                Failure(Path(row.root) / row.path, row.kind, row.reason, row.failed_at)
+                for row in connection.execute(statement)
+            ]
+
+    def vectors(self, ids: Sequence[int]) -> dict[int, NDArray[np.float16]]:
+        """Embeddings, float16 (dim,), by picture id."""
+        found: dict[int, NDArray[np.float16]] = {}
+        with self._reading() as connection:
+            for chunk in _chunks(list(ids), _IDS_A_STATEMENT):
+                rows = connection.execute(
+                    select(vectors.c.picture_id, vectors.c.embedding).where(
+                        vectors.c.picture_id.in_(chunk)
+                    )
+                )
+                for picture_id, embedding in rows:
+                    found[picture_id] = np.frombuffer(embedding, dtype="<f2")
+        return found
+
+    def count_vectors_since(self, generation: int) -> int:
+        """How many vectors were written after a generation."""
+        statement = (
+            select(func.count()).select_from(vectors).where(vectors.c.generation > generation)
+        )
+        with self._reading() as connection:
+            return int(connection.execute(statement).scalar_one())
+
+    @contextmanager
+    def changes_since(
+        self, generation: int
+    ) -> Iterator[
+        tuple[
+            int,
+            NDArray[np.int64],
+            Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]],
+        ]
+    ]:
+        """What a copy made at `generation` must do to catch up, read in one transaction.
+
+        Yields the present generation, the ids removed since, int64 (r,), and an iterator over
+        chunks of (ids int64 (n,), embeddings float16 (n, dim)) written since. An id written again
+        is in the chunks only: the copy must replace it.
+        """
+        with self._reading() as connection:
+            present = int(_read_info(connection, "generation") or 0)
+            gone = np.fromiter(
+                connection.execute(
+                    select(removals.c.picture_id).where(removals.c.generation > generation)
+                ).scalars(),
+                dtype=np.int64,
+            )
+            yield present, gone, _vector_chunks(connection, generation)
+
+    def check_integrity(self) -> list[str]:
+        """What the database finds wrong with itself; empty when it is sound."""
+        with self._reading() as connection:
+            if self._engine.dialect.name != "sqlite":
+                return []
+            lines = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
+            return [] if lines == ["ok"] else [str(line) for line in lines]
+
+    # -- inside -------------------------------------------------------------------------------
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with _database_errors(self._engine), self._engine.connect() as connection:
+            yield connection
+
+    def _check_version(self) -> None:
+        with self._reading() as connection:
+            version = int(_read_info(connection, "schema_version") or 0)
+        if version > SCHEMA_VERSION:
+            raise CatalogError(
+                f"The index was made by a newer mmsearch (its format is {version}, this program "
+                f"knows {SCHEMA_VERSION}): update mmsearch, or use another --index-dir."
+            )
+
+
+def _sqlite_engine(path: Path) -> Engine:
+    engine = create_engine(
+        URL.create("sqlite", database=os.fspath(path)),
+        connect_args={"check_same_thread": False, "timeout": 30},
+        poolclass=QueuePool if os.name != "nt" else NullPool,
+    )
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _record: Any) -> None:
+        # Python's own transaction handling would let reads run outside of a transaction.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.execute("PRAGMA journal_mode = WAL")
+        # FULL, not NORMAL: what was committed survives a power cut.
+        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN")
+
+    return engine
+
+
+@contextmanager
+def _database_errors(engine: Engine) -> Iterator[None]:
+    """Database errors as one CatalogError that names the file."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise CatalogError(
+            f"The catalogue {engine.url.database} cannot be used ({error.orig})."
+        ) from error
+
+
+def _read_info(connection: Connection, key: str) -> str | None:
+    value: str | None = connection.execute(
+        select(info.c.value).where(info.c.key == key)
+    ).scalar_one_or_none()
+    return value
+
+
+def _is_below(column: Any, below: str) -> ColumnElement[bool]:
+    """True for the path itself and all that lies below it; for every path where it is empty."""
+    if below in ("", "."):
+        return column.is_not(None)  # type: ignore[no-any-return]
+    # "0" follows "/" in ASCII, so this range holds just the paths that start with "below/".
+    return or_(column == below, and_(column >= below + "/", column < below + "0"))
+
+
+def _vector_chunks(
+    connection: Connection, generation: int
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
+    rows = connection.execution_options(yield_per=_ROWS_A_CHUNK).execute(
+        select(vectors.c.picture_id, vectors.c.embedding)
+        .where(vectors.c.generation > generation)
+        .order_by(vectors.c.picture_id)
+    )
+    for chunk in rows.partitions():
+        ids = np.fromiter((row[0] for row in chunk), dtype=np.int64, count=len(chunk))
+        joined = b"".join(row[1] for row in chunk)
+        yield ids, np.frombuffer(joined, dtype="<f2").reshape(len(chunk), -1)
+
+
+def _chunks(items: list[Any], size: int) -> Iterator[list[Any]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

@@ -1,0 +1,58 @@
+"""The rows of the catalogue as they cross its seam: frozen, typed, with units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Root:
+    """A folder that was given to the indexer; pictures are stored relative to it."""
+
+    id: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class KnownFile:
+    """What the catalogue remembers of a file, enough to tell whether it changed.
+
+    `picture_id` is None for a file that failed, whose `failure_kind` then says how.
+    """
+
+    size_bytes: int
+    mtime_ns: int
+    picture_id: int | None
+    failure_kind: str | None = None
+
+
+@dataclass(frozen=True)
+class PictureFacts:
+    """What is stored of a picture besides its vector. `content_hash` has 16 bytes."""
+
+    size_bytes: int
+    mtime_ns: int
+    content_hash: bytes
+    width_px: int
+    height_px: int
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An indexed picture: where it is and how large."""
+
+    id: int
+    path: Path
+    width_px: int
+    height_px: int
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A file that could not be indexed, and why. `failed_at` is seconds since 1970."""
+
+    path: Path
+    kind: str
+    reason: str
+    failed_at: float

@@ -1,0 +1,196 @@
+"""What one writing transaction of the catalogue can do.
+
+Rows and their vectors go in together; everything a transaction does carries its generation, so
+that copies (the vector index) can tell what they miss.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, Insert, bindparam, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from retrieval.catalog.rows import PictureFacts, Root
+from retrieval.catalog.schema import failures, info, pictures, removals, roots, vectors
+from retrieval.encoders.base import EncoderIdentity, Vectors
+
+
+class WriteTransaction:
+    """Handed out by `Catalog.transaction`; not to be made by hand."""
+
+    def __init__(self, connection: Connection, generation: int) -> None:
+        self._connection = connection
+        self.generation = generation
+
+    def finish(self) -> None:
+        """Stamp the catalogue with the generation of this transaction."""
+        self._put_info("generation", str(self.generation))
+
+    def set_encoder(self, encoder: EncoderIdentity) -> None:
+        """Bind the index to the encoder that makes its vectors."""
+        self._put_info("encoder_name", encoder.name)
+        self._put_info("encoder_dim", str(encoder.dim))
+        self._put_info("encoder_fingerprint", encoder.fingerprint)
+
+    def add_root(self, path: Path) -> Root:
+        """Add a root folder; one that is there already is returned as it is."""
+        found = self._connection.execute(
+            select(roots.c.id).where(roots.c.path == str(path))
+        ).scalar_one_or_none()
+        if found is None:
+            result = self._connection.execute(insert(roots).values(path=str(path)))
+            assert result.inserted_primary_key is not None
+            found = result.inserted_primary_key[0]
+        return Root(found, path)
+
+    def set_root_path(self, root_id: int, path: Path) -> None:
+        """Say that a whole root now lies elsewhere; its pictures keep their vectors."""
+        self._connection.execute(
+            update(roots).where(roots.c.id == root_id).values(path=str(path))
+        )
+
+    def merge_root(self, inner: Root, outer: Root) -> None:
+        """Move all rows of a root to one that contains it, and forget the inner root."""
+        prefix = inner.path.relative_to(outer.path).as_posix() + "/"
+        for table in (pictures, failures):
+            paths = self._connection.execute(
+                select(table.c.path).where(table.c.root_id == inner.id)
+            ).scalars()
+            renames = [{"old": path, "new": prefix + path} for path in paths]
+            if renames:
+                self._connection.execute(
+                    update(table)
+                    .where(table.c.root_id == inner.id, table.c.path == bindparam("old"))
+                    .values(root_id=outer.id, path=bindparam("new")),
+                    renames,
+                )
+        self._connection.execute(delete(roots).where(roots.c.id == inner.id))
+
+    def add_pictures(
+        self,
+        root_id: int,
+        paths: Sequence[str],
+        facts: Sequence[PictureFacts],
+        embeddings: Vectors,
+    ) -> list[int]:
+        """Add pictures with their vectors, (n, dim); returns their ids, in order.
+
+        A path that is known already keeps its id and gets the new facts and vector (the file's
+        content changed). A failure noted for the path is forgotten.
+        """
+        ids: list[int] = []
+        for path, fact in zip(paths, facts, strict=True):
+            values = _fact_values(fact)
+            statement = self._upsert(
+                pictures, ["root_id", "path"], {"root_id": root_id, "path": path, **values}
+            )
+            ids.append(
+                self._connection.execute(statement.returning(pictures.c.id)).scalar_one()
+            )
+        self.set_vectors(ids, embeddings)
+        self.forget_failures(root_id, paths)
+        return ids
+
+    def set_vectors(self, ids: Sequence[int], embeddings: Vectors) -> None:
+        """Write the vectors, (n, dim), of pictures that have rows."""
+        halves = np.ascontiguousarray(embeddings, dtype="<f2")
+        for picture_id, half in zip(ids, halves, strict=True):
+            self._connection.execute(
+                self._upsert(
+                    vectors,
+                    ["picture_id"],
+                    {
+                        "picture_id": picture_id,
+                        "generation": self.generation,
+                        "embedding": half.tobytes(),
+                    },
+                )
+            )
+
+    def move_picture(self, picture_id: int, root_id: int, path: str, facts: PictureFacts) -> None:
+        """Say that a picture's file is now elsewhere; its id and vector stay."""
+        self._connection.execute(
+            update(pictures)
+            .where(pictures.c.id == picture_id)
+            .values(root_id=root_id, path=path, **_fact_values(facts))
+        )
+        self.forget_failures(root_id, [path])
+
+    def touch_picture(self, picture_id: int, size_bytes: int, mtime_ns: int) -> None:
+        """Note a new time stamp of a file whose content is the same."""
+        self._connection.execute(
+            update(pictures)
+            .where(pictures.c.id == picture_id)
+            .values(size_bytes=size_bytes, mtime_ns=mtime_ns)
+        )
+
+    def remove_pictures(self, ids: Sequence[int]) -> None:
+        """Forget pictures: their rows and vectors."""
+        rows = [{"picture_id": picture_id, "generation": self.generation} for picture_id in ids]
+        if not rows:
+            return
+        keys = [{"gone": picture_id} for picture_id in ids]
+        self._connection.execute(
+            delete(vectors).where(vectors.c.picture_id == bindparam("gone")), keys
+        )
+        self._connection.execute(delete(pictures).where(pictures.c.id == bindparam("gone")), keys)
+        self._connection.execute(insert(removals), rows)
+
+    def remove_root(self, root_id: int) -> None:
+        """Forget a root that has no pictures left, with its failures."""
+        self._connection.execute(delete(failures).where(failures.c.root_id == root_id))
+        self._connection.execute(delete(roots).where(roots.c.id == root_id))
+
+    def record_failure(
+        self, root_id: int, path: str, *, size_bytes: int, mtime_ns: int, kind: str, reason: str
+    ) -> None:
+        """Note that a file could not be indexed, and why."""
+        self._connection.execute(
+            self._upsert(
+                failures,
+                ["root_id", "path"],
+                {
+                    "root_id": root_id,
+                    "path": path,
+                    "size_bytes": size_bytes,
+                    "mtime_ns": mtime_ns,
+                    "kind": kind,
+                    "reason": reason,
+                    "failed_at": time.time(),
+                },
+            )
+        )
+
+    def forget_failures(self, root_id: int, paths: Sequence[str]) -> None:
+        """Drop the failures noted for these paths."""
+        if paths:
+            self._connection.execute(
+                delete(failures).where(
+                    failures.c.root_id == root_id, failures.c.path == bindparam("gone")
+                ),
+                [{"gone": path} for path in paths],
+            )
+
+    def _put_info(self, key: str, value: str) -> None:
+        self._connection.execute(self._upsert(info, ["key"], {"key": key, "value": value}))
+
+    def _upsert(self, table: Any, keys: list[str], values: dict[str, Any]) -> Insert:
+        dialect = postgresql if self._connection.dialect.name == "postgresql" else sqlite
+        statement = dialect.insert(table).values(**values)
+        changed = {name: statement.excluded[name] for name in values if name not in keys}
+        return statement.on_conflict_do_update(index_elements=keys, set_=changed)
+
+
+def _fact_values(facts: PictureFacts) -> dict[str, Any]:
+    return {
+        "size_bytes": facts.size_bytes,
+        "mtime_ns": facts.mtime_ns,
+        "content_hash": facts.content_hash,
+        "width_px": facts.width_px,
+        "height_px": facts.height_px,
+    }

@@ -1,0 +1,83 @@
+"""The seam between the engine and the models: what an encoder is and what it returns.
+
+Vectors are float32, C-contiguous, L2-normalised, shape (n, dim), everywhere in mmsearch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.preprocessing import Preprocessing
+
+Vectors = NDArray[np.float32]
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class EncoderIdentity:
+    """Which encoder made a set of vectors; vectors of different identities never mix.
+
+    `fingerprint` is a hash of the weights and of the preprocessing.
+    """
+
+    name: str
+    dim: int
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class PictureEncoding:
+    """What an encoder makes of n pictures.
+
+    `vectors`: (n, dim). `patch_tokens`: int8 (n, patches, token_dim), row-major over the patch
+    grid, or None where the encoder has none; they feed the reranker.
+    """
+
+    vectors: Vectors
+    patch_tokens: NDArray[np.int8] | None = None
+
+
+@dataclass(frozen=True)
+class TextEncoding:
+    """What an encoder makes of n texts.
+
+    `vectors`: (n, dim). `word_tokens`: float32 (n, length, token_dim) with `word_mask` bool
+    (n, length), True where there is a token; `words` gives the written form of each token.
+    The last three are None where the encoder keeps none.
+    """
+
+    vectors: Vectors
+    word_tokens: NDArray[np.float32] | None = None
+    word_mask: NDArray[np.bool_] | None = None
+    words: tuple[tuple[str, ...], ...] | None = None
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """Pictures and texts to unit vectors in one shared space (a CLIP-style dual encoder).
+
+    `encode_pictures` and `encode_texts` may be called from several threads at once.
+    """
+
+    @property
+    def identity(self) -> EncoderIdentity:
+        """Name, dimension and fingerprint."""
+        ...
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How a decoded picture becomes the pixels that `encode_pictures` takes."""
+        ...
+
+    def encode_pictures(self, pixels: Pixels) -> PictureEncoding:
+        """Encode pixels, uint8 (n, size_px, size_px, 3) RGB."""
+        ...
+
+    def encode_texts(self, texts: Sequence[str]) -> TextEncoding:
+        """Encode n texts; one that is too long for the model is cut at its end."""
+        ...

@@ -1,0 +1,24 @@
+"""One answer of a search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A picture that answers a question.
+
+    `rank` counts from 1. `score` is what the ranking is by, larger is better: the cosine of
+    picture and question, or the fused score where a reranker looked again; `similarity` is
+    always the first stage's cosine, in [-1, 1].
+    """
+
+    rank: int
+    score: float
+    path: Path
+    picture_id: int
+    similarity: float
+    width_px: int
+    height_px: int

@@ -1,0 +1,45 @@
+"""Where an index lives on disk, and the names of the files in it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from platformdirs import user_cache_path, user_data_path
+
+INDEX_DIR_VARIABLE = "MMSEARCH_INDEX_DIR"
+
+
+@dataclass(frozen=True)
+class IndexLocation:
+    """The folder of one index. The catalogue is the truth; every other file can be made again."""
+
+    folder: Path
+
+    @property
+    def catalog(self) -> Path:
+        """The SQLite catalogue: picture rows, vectors, failures."""
+        return self.folder / "catalog.sqlite"
+
+    @property
+    def tokens(self) -> Path:
+        """The cache of patch tokens for the reranker."""
+        return self.folder / "tokens.sqlite"
+
+    @property
+    def lock(self) -> Path:
+        """The lock that the one writer holds."""
+        return self.folder / "writer.lock"
+
+
+def locate_index(index_dir: str | os.PathLike[str] | None = None) -> IndexLocation:
+    """The index at `index_dir`, else at $MMSEARCH_INDEX_DIR, else in the user's data folder."""
+    chosen = index_dir or os.environ.get(INDEX_DIR_VARIABLE)
+    folder = Path(chosen) if chosen else user_data_path("mmsearch", appauthor=False) / "index"
+    return IndexLocation(folder.expanduser().absolute())
+
+
+def model_cache_dir() -> Path:
+    """Where downloaded and exported models are kept; safe to delete."""
+    return user_cache_path("mmsearch", appauthor=False) / "models"

@@ -1,0 +1,54 @@
+"""The seam of the vector index: ids and vectors in, nearest ids out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.encoders.base import Vectors
+
+Ids = NDArray[np.int64]
+
+
+class VectorIndex(Protocol):
+    """Nearest neighbours by inner product, which is the cosine since all vectors are unit length.
+
+    Searching is thread-safe as long as nothing is added or removed meanwhile.
+    """
+
+    @property
+    def dim(self) -> int:
+        """Dimension of the vectors."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """How it searches, in the words of a FAISS factory string."""
+        ...
+
+    def __len__(self) -> int:
+        """How many vectors it holds."""
+        ...
+
+    def add(self, ids: Ids, vectors: Vectors) -> None:
+        """Add vectors, (n, dim), under ids, int64 (n,), that it does not hold yet."""
+        ...
+
+    def remove(self, ids: Ids) -> int:
+        """Drop these ids; returns how many it held."""
+        ...
+
+    def search(self, queries: Vectors, k: int, within: Ids | None = None) -> tuple[Vectors, Ids]:
+        """The k nearest of each query, (q, dim): scores (q, k) falling, ids (q, k).
+
+        `within` restricts the search to these ids. Where fewer than k are found, the rest of a
+        row has id -1.
+        """
+        ...
+
+    def save(self, path: Path) -> None:
+        """Write it to a file."""
+        ...
