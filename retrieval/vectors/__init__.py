@@ -1,0 +1,1 @@
+"""Nearest neighbours: the FAISS index and its copy on disk."""

@@ -33,22 +33,12 @@ class VectorIndex(Protocol):
         """How many vectors it holds."""
         ...
 
-    def add(self, ids: Ids, vectors: Vectors) -> None:
-        """Add vectors, (n, dim), under ids, int64 (n,), that it does not hold yet."""
-        ...
-
-    def remove(self, ids: Ids) -> int:
-        """Drop these ids; returns how many it held."""
-        ...
-
-    def search(self, queries: Vectors, k: int, within: Ids | None = None) -> tuple[Vectors, Ids]:
+    def search(
+        self, queries: Vectors, k: int, *, within: Ids | None = None, without: Ids | None = None
+    ) -> tuple[Vectors, Ids]:
         """The k nearest of each query, (q, dim): scores (q, k) falling, ids (q, k).
 
-        `within` restricts the search to these ids. Where fewer than k are found, the rest of a
-        row has id -1.
+        `within` restricts the search to these ids, `without` leaves ids out. Where fewer than k
+        are found, the rest of a row has id -1 and score -inf.
         """
-        ...
-
-    def save(self, path: Path) -> None:
-        """Write it to a file."""
         ...

@@ -1,0 +1,146 @@
+"""Nearest neighbours with FAISS, kept under the pictures' own ids.
+
+This module knows FAISS and nothing of the catalogue; `retrieval.vectors.store` keeps an index
+on disk in step with it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.encoders.base import Vectors
+from retrieval.vectors.base import Ids
+
+if TYPE_CHECKING:
+    import faiss
+
+EXACT = "SQfp16"
+
+
+class FaissIndex:
+    """A FAISS index by inner product whose entries carry picture ids (a `VectorIndex`).
+
+    Exact search over float16 codes: the cosine is off by less than 0.001 from float32, at half
+    the memory, and entries can be dropped in place.
+    """
+
+    def __init__(self, index: faiss.Index, kind: str) -> None:
+        self._index = index
+        self._kind = kind
+
+    @classmethod
+    def empty(cls, dim: int) -> Self:
+        """An index of vectors of `dim` dimensions that holds nothing yet."""
+        import faiss
+
+        flat = faiss.IndexScalarQuantizer(
+            dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
+        )
+        return cls(faiss.IndexIDMap(flat), EXACT)
+
+    @classmethod
+    def read(cls, path: Path, kind: str) -> Self:
+        """Read an index file into memory, to be changed.
+
+        Raises RuntimeError where FAISS cannot make sense of the file.
+        """
+        import faiss
+
+        return cls(faiss.read_index(os.fspath(path)), kind)
+
+    @classmethod
+    def map(cls, path: Path, kind: str) -> Self:
+        """Map an index file into memory for searching only: opening costs no time.
+
+        Nothing may be added to it or removed from it (FAISS would abort the process).
+        Raises RuntimeError where FAISS cannot make sense of the file.
+        """
+        import faiss
+
+        return cls(faiss.read_index(os.fspath(path), faiss.IO_FLAG_MMAP_IFC), kind)
+
+    @property
+    def dim(self) -> int:
+        """Dimension of the vectors."""
+        return int(self._index.d)
+
+    @property
+    def kind(self) -> str:
+        """How it searches, in the words of a FAISS factory string."""
+        return self._kind
+
+    def __len__(self) -> int:
+        return int(self._index.ntotal)
+
+    def add(self, ids: Ids, vectors: Vectors) -> None:
+        """Add vectors, (n, dim), under ids, int64 (n,), that it does not hold yet."""
+        if len(ids):
+            self._index.add_with_ids(
+                np.ascontiguousarray(vectors, dtype=np.float32),
+                np.ascontiguousarray(ids, dtype=np.int64),
+            )
+
+    def remove(self, ids: Ids) -> int:
+        """Drop these ids; returns how many it held."""
+        if not len(ids) or not len(self):
+            return 0
+        return int(self._index.remove_ids(np.ascontiguousarray(ids, dtype=np.int64)))
+
+    def search(
+        self, queries: Vectors, k: int, *, within: Ids | None = None, without: Ids | None = None
+    ) -> tuple[Vectors, Ids]:
+        """The k nearest of each query, (q, dim); see `VectorIndex.search`."""
+        if within is not None and without is not None:
+            within, without = np.setdiff1d(within, without), None
+        wanted = min(k, len(self) if within is None else min(len(self), len(within)))
+        if wanted == 0:
+            return (
+                np.full((len(queries), k), -np.inf, dtype=np.float32),
+                np.full((len(queries), k), -1, dtype=np.int64),
+            )
+        scores, ids = self._index.search(
+            np.ascontiguousarray(queries, dtype=np.float32),
+            wanted,
+            params=_restriction(within, without),
+        )
+        scores[ids < 0] = -np.inf
+        return _padded(scores, k, -np.inf), _padded(ids, k, -1)
+
+    def save(self, path: Path) -> None:
+        """Write it to a file. The caller sees to it that a crash leaves no half file in place."""
+        import faiss
+
+        faiss.write_index(self._index, os.fspath(path))
+
+
+def _restriction(within: Ids | None, without: Ids | None) -> faiss.SearchParameters | None:
+    import faiss
+
+    if within is not None:
+        return faiss.SearchParameters(sel=_bitmap(within))
+    if without is not None and len(without):
+        excluded = _bitmap(without)
+        parameters = faiss.SearchParameters(sel=faiss.IDSelectorNot(excluded))
+        # FAISS keeps a bare pointer to the inner selector; hold it for as long as the search.
+        parameters.excluded = excluded
+        return parameters
+    return None
+
+
+def _bitmap(ids: Ids) -> faiss.IDSelector:
+    """Ids as one bit each, the quickest test FAISS has; ids are row numbers, so the bits are few."""
+    import faiss
+
+    bits = np.zeros(int(ids.max(initial=0)) // 8 + 1, dtype=np.uint8)
+    np.bitwise_or.at(bits, ids >> 3, (1 << (ids & 7)).astype(np.uint8))
+    return faiss.IDSelectorBitmap(bits)
+
+
+def _padded(found: NDArray[Any], k: int, filler: float) -> NDArray[Any]:
+    missing = k - found.shape[1]
+    return np.pad(found, ((0, 0), (0, missing)), constant_values=filler) if missing else found

@@ -1,0 +1,220 @@
+"""The vector index on disk: a copy of the catalogue's vectors that can always be made again.
+
+A manifest, `vectors.json`, names the index file and the generation of the catalogue that it
+shows. Both are written under another name, synced and renamed, the manifest last, so that after
+a crash at any instant there is either the old copy or the new one.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+import zlib
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from retrieval.catalog import Catalog
+from retrieval.errors import IndexMissingError
+from retrieval.vectors.faiss_index import FaissIndex
+from retrieval.vectors.layered import LayeredIndex
+
+logger = logging.getLogger(__name__)
+
+MANIFEST = "vectors.json"
+# Reading a file to check its sum costs time at every start; larger ones are checked by size only.
+_CHECKED_BYTES = 128 * 2**20
+# A large copy is not written again for a handful of changes: readers catch up on those.
+_LARGE_COUNT = 100_000
+_TOLERATED_LAG = 0.01
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What `vectors.json` says. `checksum` is the CRC-32 of the index file."""
+
+    file: str
+    kind: str
+    dim: int
+    count: int
+    generation: int
+    size_bytes: int
+    checksum: int
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """An index together with the generation of the catalogue that it shows."""
+
+    index: LayeredIndex
+    generation: int
+
+    def caught_up(self, catalog: Catalog) -> Snapshot:
+        """This snapshot with all that the catalogue has seen since."""
+        with catalog.changes_since(self.generation) as (generation, removed, chunks):
+            written = list(chunks)
+        if generation == self.generation:
+            return self
+        dim = self.index.dim
+        ids = np.concatenate([np.empty(0, np.int64), *(chunk[0] for chunk in written)])
+        vectors = np.concatenate([np.empty((0, dim), np.float16), *(chunk[1] for chunk in written)])
+        return Snapshot(self.index.updated(removed, ids, vectors), generation)
+
+
+class VectorStore:
+    """Keeps the index file of one index folder in step with its catalogue."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def load(self, catalog: Catalog) -> Snapshot:
+        """The index as the catalogue stands now.
+
+        A file that is behind catches up from the rows that it misses; one that is missing or
+        damaged is made again from the catalogue, which is said in one log line. Raises
+        IndexMissingError where the catalogue has no vectors yet.
+        """
+        snapshot = self._open(catalog)
+        if snapshot is None:
+            index, generation = _build(catalog)
+            # Someone who may only read the folder can still search: the copy stays in memory.
+            with suppress(OSError):
+                self._write(index, generation)
+            return Snapshot(LayeredIndex(index), generation)
+        return snapshot.caught_up(catalog)
+
+    def refresh(self, catalog: Catalog) -> None:
+        """Bring the file up to date; for the one process that writes the catalogue."""
+        if catalog.encoder is None:
+            return
+        manifest = self.manifest()
+        snapshot = self._open(catalog)
+        if manifest is None or snapshot is None:
+            self._write(*_build(catalog))
+            return
+        caught_up = snapshot.caught_up(catalog)
+        if caught_up.generation == manifest.generation or (
+            manifest.count >= _LARGE_COUNT
+            and caught_up.index.pending < manifest.count * _TOLERATED_LAG
+        ):
+            return
+        index = FaissIndex.read(self._folder / manifest.file, manifest.kind)
+        with catalog.changes_since(manifest.generation) as (generation, removed, chunks):
+            index.remove(removed)
+            for ids, vectors in chunks:
+                index.remove(ids)
+                index.add(ids, vectors.astype(np.float32))
+        self._write(index, generation)
+
+    def manifest(self) -> Manifest | None:
+        """What stands on disk; None where there is nothing that can be read."""
+        try:
+            return Manifest(**json.loads((self._folder / MANIFEST).read_text("utf-8")))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError):
+            logger.warning("The list of the vector index is damaged: making the index again.")
+            return None
+
+    def _open(self, catalog: Catalog) -> Snapshot | None:
+        """The copy on disk, or None where there is none that can be trusted."""
+        for _ in range(3):
+            manifest = self.manifest()
+            encoder = catalog.encoder
+            if manifest is None or encoder is None:
+                return None
+            if manifest.generation > catalog.generation or manifest.dim != encoder.dim:
+                logger.warning("The vector index is not of this catalogue: making it again.")
+                return None
+            path = self._folder / manifest.file
+            try:
+                if not _is_sound(path, manifest):
+                    raise RuntimeError("checksum")
+                base = FaissIndex.map(path, manifest.kind)
+            except FileNotFoundError:
+                # A writer may just have replaced it; then the manifest names another file now.
+                continue
+            except (OSError, RuntimeError):
+                logger.warning("The vector index is damaged: making it again.")
+                return None
+            return Snapshot(LayeredIndex(base), manifest.generation)
+        logger.warning("The vector index is missing: making it again.")
+        return None
+
+    def _write(self, index: FaissIndex, generation: int) -> None:
+        previous = self.manifest()
+        name = f"vectors-{generation}-{secrets.token_hex(4)}.faiss"
+        path = self._folder / name
+        temporary = path.with_suffix(".tmp")
+        try:
+            index.save(temporary)
+            _sync(temporary)
+            manifest = Manifest(
+                file=name,
+                kind=index.kind,
+                dim=index.dim,
+                count=len(index),
+                generation=generation,
+                size_bytes=temporary.stat().st_size,
+                checksum=_checksum(temporary),
+            )
+            temporary.replace(path)
+            listing = self._folder / f"{MANIFEST}.{secrets.token_hex(4)}.tmp"
+            listing.write_text(json.dumps(asdict(manifest), indent=1), "utf-8")
+            _sync(listing)
+            listing.replace(self._folder / MANIFEST)
+            _sync(self._folder)
+        finally:
+            temporary.unlink(missing_ok=True)
+        if previous is not None:
+            # Where the system refuses to delete a file in use, the next writer does it.
+            with suppress(OSError):
+                (self._folder / previous.file).unlink(missing_ok=True)
+
+
+def _build(catalog: Catalog) -> tuple[FaissIndex, int]:
+    """A whole index from the catalogue's rows, and the generation that it shows."""
+    encoder = catalog.encoder
+    if encoder is None:
+        raise IndexMissingError(
+            "Nothing has been indexed yet: give it a folder with `mmsearch index FOLDER`."
+        )
+    index = FaissIndex.empty(encoder.dim)
+    with catalog.changes_since(0) as (generation, _removed, chunks):
+        for ids, vectors in chunks:
+            index.add(ids, vectors.astype(np.float32))
+    return index, generation
+
+
+def _is_sound(path: Path, manifest: Manifest) -> bool:
+    size = path.stat().st_size
+    if size != manifest.size_bytes:
+        return False
+    return size > _CHECKED_BYTES or _checksum(path) == manifest.checksum
+
+
+def _checksum(path: Path) -> int:
+    checksum = 0
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            checksum = zlib.crc32(block, checksum)
+    return checksum
+
+
+def _sync(path: Path) -> None:
+    """Have the disk take it. Folders cannot be synced on every system."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        with suppress(OSError):
+            os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
