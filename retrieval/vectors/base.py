@@ -29,10 +29,6 @@ class VectorIndex(Protocol):
         """How it searches, in the words of a FAISS factory string."""
         ...
 
-    def __len__(self) -> int:
-        """How many vectors it holds."""
-        ...
-
     def search(
         self, queries: Vectors, k: int, *, within: Ids | None = None, without: Ids | None = None
     ) -> tuple[Vectors, Ids]:

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import secrets
+import time
 import zlib
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -31,6 +32,8 @@ _CHECKED_BYTES = 128 * 2**20
 # A large copy is not written again for a handful of changes: readers catch up on those.
 _LARGE_COUNT = 100_000
 _TOLERATED_LAG = 0.01
+# Younger ones may be another process's that is just writing them.
+_ABANDONED_AFTER_S = 3600
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,7 @@ class VectorStore:
         """Bring the file up to date; for the one process that writes the catalogue."""
         if catalog.encoder is None:
             return
+        self._sweep()
         manifest = self.manifest()
         snapshot = self._open(catalog)
         if manifest is None or snapshot is None:
@@ -145,6 +149,15 @@ class VectorStore:
         logger.warning("The vector index is missing: making it again.")
         return None
 
+    def _sweep(self) -> None:
+        """Delete what earlier runs left behind when they were cut off."""
+        manifest = self.manifest()
+        for path in [*self._folder.glob("vectors*.tmp"), *self._folder.glob("vectors-*.faiss")]:
+            with suppress(OSError):
+                is_old = time.time() - path.stat().st_mtime > _ABANDONED_AFTER_S
+                if is_old and (manifest is None or path.name != manifest.file):
+                    path.unlink()
+
     def _write(self, index: FaissIndex, generation: int) -> None:
         previous = self.manifest()
         name = f"vectors-{generation}-{secrets.token_hex(4)}.faiss"
@@ -163,7 +176,7 @@ class VectorStore:
                 checksum=_checksum(temporary),
             )
             temporary.replace(path)
-            listing = self._folder / f"{MANIFEST}.{secrets.token_hex(4)}.tmp"
+            listing = self._folder / f"vectors-{secrets.token_hex(4)}.json.tmp"
             listing.write_text(json.dumps(asdict(manifest), indent=1), "utf-8")
             _sync(listing)
             listing.replace(self._folder / MANIFEST)
