@@ -130,7 +130,9 @@ class SearchEngine:
         if not texts:
             return []
         similarities, ids = self._nearest(self._encoder.encode_texts(texts).vectors, k, within)
-        return [self._hits(row, row_ids, None) for row, row_ids in zip(similarities, ids, strict=True)]
+        return [
+            self._hits(row, row_ids, None) for row, row_ids in zip(similarities, ids, strict=True)
+        ]
 
     def close(self) -> None:
         """Let go of the index."""

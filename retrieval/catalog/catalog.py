@@ -234,9 +234,7 @@ class Catalog:
                 conditions.append(
                     and_(pictures.c.root_id == root.id, _is_below(pictures.c.path, below))
                 )
-        statement = (
-            select(pictures.c.id).where(or_(false(), *conditions)).order_by(pictures.c.id)
-        )
+        statement = select(pictures.c.id).where(or_(false(), *conditions)).order_by(pictures.c.id)
         with self._reading() as connection:
             return np.fromiter(connection.execute(statement).scalars(), dtype=np.int64)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Insert, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from retrieval.catalog.rows import PictureFacts, Root
@@ -50,9 +50,7 @@ class WriteTransaction:
 
     def set_root_path(self, root_id: int, path: Path) -> None:
         """Say that a whole root now lies elsewhere; its pictures keep their vectors."""
-        self._connection.execute(
-            update(roots).where(roots.c.id == root_id).values(path=str(path))
-        )
+        self._connection.execute(update(roots).where(roots.c.id == root_id).values(path=str(path)))
 
     def merge_root(self, inner: Root, outer: Root) -> None:
         """Move all rows of a root to one that contains it, and forget the inner root."""
@@ -83,15 +81,20 @@ class WriteTransaction:
         A path that is known already keeps its id and gets the new facts and vector (the file's
         content changed). A failure noted for the path is forgotten.
         """
-        ids: list[int] = []
-        for path, fact in zip(paths, facts, strict=True):
-            values = _fact_values(fact)
-            statement = self._upsert(
-                pictures, ["root_id", "path"], {"root_id": root_id, "path": path, **values}
+        rows = [
+            {"root_id": root_id, "path": path, **_fact_values(fact)}
+            for path, fact in zip(paths, facts, strict=True)
+        ]
+        if not rows:
+            return []
+        self._upsert(pictures, ["root_id", "path"], rows)
+        found = self._connection.execute(
+            select(pictures.c.path, pictures.c.id).where(
+                pictures.c.root_id == root_id, pictures.c.path.in_(list(paths))
             )
-            ids.append(
-                self._connection.execute(statement.returning(pictures.c.id)).scalar_one()
-            )
+        )
+        id_of = {path: picture_id for path, picture_id in found}
+        ids = [id_of[path] for path in paths]
         self.set_vectors(ids, embeddings)
         self.forget_failures(root_id, paths)
         return ids
@@ -99,18 +102,11 @@ class WriteTransaction:
     def set_vectors(self, ids: Sequence[int], embeddings: Vectors) -> None:
         """Write the vectors, (n, dim), of pictures that have rows."""
         halves = np.ascontiguousarray(embeddings, dtype="<f2")
-        for picture_id, half in zip(ids, halves, strict=True):
-            self._connection.execute(
-                self._upsert(
-                    vectors,
-                    ["picture_id"],
-                    {
-                        "picture_id": picture_id,
-                        "generation": self.generation,
-                        "embedding": half.tobytes(),
-                    },
-                )
-            )
+        rows = [
+            {"picture_id": picture_id, "generation": self.generation, "embedding": half.tobytes()}
+            for picture_id, half in zip(ids, halves, strict=True)
+        ]
+        self._upsert(vectors, ["picture_id"], rows)
 
     def move_picture(self, picture_id: int, root_id: int, path: str, facts: PictureFacts) -> None:
         """Say that a picture's file is now elsewhere; its id and vector stay."""
@@ -150,21 +146,16 @@ class WriteTransaction:
         self, root_id: int, path: str, *, size_bytes: int, mtime_ns: int, kind: str, reason: str
     ) -> None:
         """Note that a file could not be indexed, and why."""
-        self._connection.execute(
-            self._upsert(
-                failures,
-                ["root_id", "path"],
-                {
-                    "root_id": root_id,
-                    "path": path,
-                    "size_bytes": size_bytes,
-                    "mtime_ns": mtime_ns,
-                    "kind": kind,
-                    "reason": reason,
-                    "failed_at": time.time(),
-                },
-            )
-        )
+        row = {
+            "root_id": root_id,
+            "path": path,
+            "size_bytes": size_bytes,
+            "mtime_ns": mtime_ns,
+            "kind": kind,
+            "reason": reason,
+            "failed_at": time.time(),
+        }
+        self._upsert(failures, ["root_id", "path"], [row])
 
     def forget_failures(self, root_id: int, paths: Sequence[str]) -> None:
         """Drop the failures noted for these paths."""
@@ -177,13 +168,18 @@ class WriteTransaction:
             )
 
     def _put_info(self, key: str, value: str) -> None:
-        self._connection.execute(self._upsert(info, ["key"], {"key": key, "value": value}))
+        self._upsert(info, ["key"], [{"key": key, "value": value}])
 
-    def _upsert(self, table: Any, keys: list[str], values: dict[str, Any]) -> Insert:
+    def _upsert(self, table: Table, keys: list[str], rows: list[dict[str, Any]]) -> None:
+        """Insert rows; where one with the same keys stands, overwrite its other columns."""
+        if not rows:
+            return
         dialect = postgresql if self._connection.dialect.name == "postgresql" else sqlite
-        statement = dialect.insert(table).values(**values)
-        changed = {name: statement.excluded[name] for name in values if name not in keys}
-        return statement.on_conflict_do_update(index_elements=keys, set_=changed)
+        statement = dialect.insert(table)
+        changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+        self._connection.execute(
+            statement.on_conflict_do_update(index_elements=keys, set_=changed), rows
+        )
 
 
 def _fact_values(facts: PictureFacts) -> dict[str, Any]:
