@@ -197,4 +197,5 @@ class SearchEngine:
 
 
 def _absolute(folder: str | os.PathLike[str]) -> Path:
-    return Path(os.path.abspath(Path(folder).expanduser()))
+    # Not resolve(): the catalogue keeps paths as they were given, symbolic links and all.
+    return Path(os.path.abspath(Path(folder).expanduser()))  # noqa: PTH100

@@ -19,6 +19,9 @@ from retrieval.catalog.rows import PictureFacts, Root
 from retrieval.catalog.schema import failures, info, pictures, removals, roots, vectors
 from retrieval.encoders.base import EncoderIdentity, Vectors
 
+# SQLite's default bound on the host parameters of one statement is 32,766; stay far below it.
+_PATHS_A_STATEMENT = 10_000
+
 
 class WriteTransaction:
     """Handed out by `Catalog.transaction`; not to be made by hand."""
@@ -88,12 +91,15 @@ class WriteTransaction:
         if not rows:
             return []
         self._upsert(pictures, ["root_id", "path"], rows)
-        found = self._connection.execute(
-            select(pictures.c.path, pictures.c.id).where(
-                pictures.c.root_id == root_id, pictures.c.path.in_(list(paths))
-            )
-        )
-        id_of = {path: picture_id for path, picture_id in found}
+        id_of: dict[str, int] = {}
+        for start in range(0, len(paths), _PATHS_A_STATEMENT):
+            chunk = list(paths[start : start + _PATHS_A_STATEMENT])
+            for path, picture_id in self._connection.execute(
+                select(pictures.c.path, pictures.c.id).where(
+                    pictures.c.root_id == root_id, pictures.c.path.in_(chunk)
+                )
+            ):
+                id_of[path] = picture_id
         ids = [id_of[path] for path in paths]
         self.set_vectors(ids, embeddings)
         self.forget_failures(root_id, paths)

@@ -133,7 +133,7 @@ def _restriction(within: Ids | None, without: Ids | None) -> faiss.SearchParamet
 
 
 def _bitmap(ids: Ids) -> faiss.IDSelector:
-    """Ids as one bit each, the quickest test FAISS has; ids are row numbers, so the bits are few."""
+    """Ids as one bit each, FAISS's quickest test; ids are row numbers, so the bits are few."""
     import faiss
 
     bits = np.zeros(int(ids.max(initial=0)) // 8 + 1, dtype=np.uint8)

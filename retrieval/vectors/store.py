@@ -118,10 +118,7 @@ class VectorStore:
         """What stands on disk; None where there is nothing that can be read."""
         try:
             return Manifest(**json.loads((self._folder / MANIFEST).read_text("utf-8")))
-        except FileNotFoundError:
-            return None
         except (OSError, ValueError, TypeError):
-            logger.warning("The list of the vector index is damaged: making the index again.")
             return None
 
     def _open(self, catalog: Catalog) -> Snapshot | None:
@@ -130,6 +127,8 @@ class VectorStore:
             manifest = self.manifest()
             encoder = catalog.encoder
             if manifest is None or encoder is None:
+                if (self._folder / MANIFEST).exists():
+                    logger.warning("The vector index's manifest is damaged: making it again.")
                 return None
             if manifest.generation > catalog.generation or manifest.dim != encoder.dim:
                 logger.warning("The vector index is not of this catalogue: making it again.")
