@@ -6,6 +6,7 @@ on disk in step with it.
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -19,23 +20,28 @@ from retrieval.vectors.base import Ids
 if TYPE_CHECKING:
     import faiss
 
+# Exact search over float16 codes: the cosine is off by less than 0.001 from float32.
 EXACT = "SQfp16"
+_KMEANS_ROUNDS = 10
+_KMEANS_POINTS_A_LIST = 64
 
 
 class FaissIndex:
     """A FAISS index by inner product whose entries carry picture ids (a `VectorIndex`).
 
-    Exact search over float16 codes: the cosine is off by less than 0.001 from float32, at half
-    the memory, and entries can be dropped in place.
+    `EXACT` compares a question with every vector; an inverted file, `IVFn,SQ8`, only with those
+    of the `probes` lists whose centroids are nearest to it (Jégou et al., Product quantization
+    for nearest neighbor search, PAMI 2011).
     """
 
-    def __init__(self, index: faiss.Index, kind: str) -> None:
+    def __init__(self, index: faiss.Index, kind: str, probes: int = 0) -> None:
         self._index = index
         self._kind = kind
+        self.probes = probes
 
     @classmethod
     def empty(cls, dim: int) -> Self:
-        """An index of vectors of `dim` dimensions that holds nothing yet."""
+        """An exact index of vectors of `dim` dimensions that holds nothing yet."""
         import faiss
 
         flat = faiss.IndexScalarQuantizer(
@@ -44,17 +50,29 @@ class FaissIndex:
         return cls(faiss.IndexIDMap(flat), EXACT)
 
     @classmethod
-    def read(cls, path: Path, kind: str) -> Self:
+    def trained(cls, kind: str, sample: Vectors, probes: int) -> Self:
+        """An empty inverted file whose lists were learnt from a sample, (n, dim)."""
+        import faiss
+
+        index = faiss.index_factory(sample.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
+        clustering = faiss.extract_index_ivf(index).cp
+        clustering.niter = _KMEANS_ROUNDS
+        clustering.max_points_per_centroid = _KMEANS_POINTS_A_LIST
+        index.train(np.ascontiguousarray(sample, dtype=np.float32))
+        return cls(index, kind, probes)
+
+    @classmethod
+    def read(cls, path: Path, kind: str, probes: int = 0) -> Self:
         """Read an index file into memory, to be changed.
 
         Raises RuntimeError where FAISS cannot make sense of the file.
         """
         import faiss
 
-        return cls(faiss.read_index(os.fspath(path)), kind)
+        return cls(faiss.read_index(os.fspath(path)), kind, probes)
 
     @classmethod
-    def map(cls, path: Path, kind: str) -> Self:
+    def map(cls, path: Path, kind: str, probes: int = 0) -> Self:
         """Map an index file into memory for searching only: opening costs no time.
 
         Nothing may be added to it or removed from it (FAISS would abort the process).
@@ -62,7 +80,7 @@ class FaissIndex:
         """
         import faiss
 
-        return cls(faiss.read_index(os.fspath(path), faiss.IO_FLAG_MMAP_IFC), kind)
+        return cls(faiss.read_index(os.fspath(path), faiss.IO_FLAG_MMAP_IFC), kind, probes)
 
     @property
     def dim(self) -> int:
@@ -89,7 +107,10 @@ class FaissIndex:
         """Drop these ids; returns how many it held."""
         if not len(ids) or not len(self):
             return 0
-        return int(self._index.remove_ids(np.ascontiguousarray(ids, dtype=np.int64)))
+        import faiss
+
+        selector = faiss.IDSelectorBatch(np.ascontiguousarray(ids, dtype=np.int64))
+        return int(self._index.remove_ids(selector))
 
     def search(
         self, queries: Vectors, k: int, *, within: Ids | None = None, without: Ids | None = None
@@ -106,7 +127,7 @@ class FaissIndex:
         scores, ids = self._index.search(
             np.ascontiguousarray(queries, dtype=np.float32),
             wanted,
-            params=_restriction(within, without),
+            params=self._parameters(within, without),
         )
         scores[ids < 0] = -np.inf
         return _padded(scores, k, -np.inf), _padded(ids, k, -1)
@@ -117,19 +138,22 @@ class FaissIndex:
 
         faiss.write_index(self._index, os.fspath(path))
 
+    def _parameters(self, within: Ids | None, without: Ids | None) -> faiss.SearchParameters | None:
+        import faiss
 
-def _restriction(within: Ids | None, without: Ids | None) -> faiss.SearchParameters | None:
-    import faiss
-
-    if within is not None:
-        return faiss.SearchParameters(sel=_bitmap(within))
-    if without is not None and len(without):
-        excluded = _bitmap(without)
-        parameters = faiss.SearchParameters(sel=faiss.IDSelectorNot(excluded))
-        # FAISS keeps a bare pointer to the inner selector; hold it for as long as the search.
-        parameters.excluded = excluded
-        return parameters
-    return None
+        selector = None
+        if within is not None:
+            selector = _bitmap(within)
+        elif without is not None and len(without):
+            selector = faiss.IDSelectorNot(_bitmap(without))
+        if not self.probes:
+            return None if selector is None else faiss.SearchParameters(sel=selector)
+        probes = self.probes
+        if within is not None:
+            # Few of a list's vectors count, so more lists are needed for as many candidates.
+            lists = faiss.extract_index_ivf(self._index).nlist
+            probes = min(lists, math.ceil(probes * len(self) / max(1, len(within))))
+        return faiss.SearchParametersIVF(nprobe=probes, sel=selector)
 
 
 def _bitmap(ids: Ids) -> faiss.IDSelector:
