@@ -1,0 +1,1 @@
+"""Dual encoders: pictures and texts to vectors of one space."""

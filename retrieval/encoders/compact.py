@@ -1,0 +1,105 @@
+"""The built-in encoder: a small dual encoder of the package's own, in ONNX, no torch needed.
+
+Its files are in `retrieval/models/compact/`; `training/` makes them, and the model card there
+says what they are good and bad at.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from retrieval.encoders.base import EncoderIdentity, PictureEncoding, Pixels, TextEncoding
+from retrieval.encoders.onnx_session import OnnxSession
+from retrieval.errors import UnknownModelError
+from retrieval.preprocessing import Preprocessing
+
+COMPACT_DIR = Path(__file__).resolve().parent.parent / "models" / "compact"
+# What makes the vectors what they are; the reranker beside them may change without a re-index.
+_FINGERPRINTED = ("image.onnx", "text.onnx", "tokenizer.json")
+
+
+class CompactEncoder:
+    """The compact model as an `Encoder`, with patch and word tokens for the reranker.
+
+    The picture and the text tower load apart, each when first used: a question needs only the
+    latter. Raises UnknownModelError where `model_dir` holds no such model.
+    """
+
+    def __init__(self, model_dir: Path = COMPACT_DIR, name: str = "compact") -> None:
+        try:
+            self._config: dict[str, Any] = json.loads((model_dir / "config.json").read_text())
+        except (OSError, ValueError) as error:
+            raise UnknownModelError(
+                f"{model_dir} holds no compact model: its config.json cannot be read."
+            ) from error
+        self._model_dir = model_dir
+        self._name = name
+        self._image = OnnxSession(model_dir / "image.onnx")
+        self._text = OnnxSession(model_dir / "text.onnx")
+        self._tokenizer_lock = threading.Lock()
+
+    @property
+    def model_dir(self) -> Path:
+        """The folder of the model's files."""
+        return self._model_dir
+
+    @cached_property
+    def identity(self) -> EncoderIdentity:
+        """Name, dimension and fingerprint, a hash of the weights and the preprocessing."""
+        digest = hashlib.blake2b(digest_size=16)
+        digest.update(json.dumps(self._config["image"], sort_keys=True).encode())
+        for name in _FINGERPRINTED:
+            digest.update((self._model_dir / name).read_bytes())
+        return EncoderIdentity(self._name, int(self._config["dim"]), digest.hexdigest())
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How a decoded picture becomes the pixels that `encode_pictures` takes."""
+        return Preprocessing(**self._config["image"])
+
+    @property
+    def token_grid(self) -> tuple[int, int]:
+        """Rows and columns of the patch grid."""
+        rows, columns = self._config["tokens"]["grid"]
+        return int(rows), int(columns)
+
+    def encode_pictures(self, pixels: Pixels) -> PictureEncoding:
+        """Encode pixels, uint8 (n, size_px, size_px, 3) RGB, to vectors and patch tokens."""
+        vectors, tokens = self._image.run(["embedding", "tokens"], {"pixels": pixels})
+        return PictureEncoding(np.ascontiguousarray(vectors), np.ascontiguousarray(tokens))
+
+    def encode_texts(self, texts: Sequence[str]) -> TextEncoding:
+        """Encode n texts; what exceeds the model's number of tokens is cut off.
+
+        `word_mask` is False for padding and for the marks at the start and the end.
+        """
+        encodings = self._tokenizer.encode_batch(list(texts))
+        ids = np.array([encoding.ids for encoding in encodings], dtype=np.int64)
+        mask = np.array([encoding.attention_mask for encoding in encodings], dtype=np.int64)
+        marks = np.array([encoding.special_tokens_mask for encoding in encodings], dtype=bool)
+        vectors, tokens = self._text.run(
+            ["embedding", "tokens"], {"input_ids": ids, "attention_mask": mask}
+        )
+        return TextEncoding(
+            vectors=np.ascontiguousarray(vectors),
+            word_tokens=np.ascontiguousarray(tokens),
+            word_mask=(mask > 0) & ~marks,
+            words=tuple(tuple(encoding.tokens) for encoding in encodings),
+        )
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        with self._tokenizer_lock:
+            tokenizer = Tokenizer.from_file(str(self._model_dir / "tokenizer.json"))
+            tokenizer.enable_truncation(int(self._config["text"]["max_tokens"]))
+            tokenizer.enable_padding()
+            return tokenizer

@@ -1,0 +1,43 @@
+"""ONNX Runtime sessions: opened on first use, once, with settings that suit a desktop CPU."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+
+class OnnxSession:
+    """One ONNX graph on the CPU. Making this object is free; the graph loads at the first run."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._session: onnxruntime.InferenceSession | None = None
+        self._lock = threading.Lock()
+
+    def run(self, outputs: list[str], inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """The named outputs for the named inputs. Safe to call from several threads."""
+        found: list[np.ndarray] = self._load().run(outputs, dict(inputs))
+        return found
+
+    def output_names(self) -> list[str]:
+        """What the graph can be asked for."""
+        return [output.name for output in self._load().get_outputs()]
+
+    def _load(self) -> Any:
+        with self._lock:
+            if self._session is None:
+                import onnxruntime
+
+                options = onnxruntime.SessionOptions()
+                options.log_severity_level = 3
+                self._session = onnxruntime.InferenceSession(
+                    self._path, options, providers=["CPUExecutionProvider"]
+                )
+            return self._session

@@ -1,0 +1,175 @@
+"""Any open_clip model as an encoder: pretrained names, local checkpoints, saved folders.
+
+torch and open_clip load when the first picture or text is encoded, or the identity is asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Sequence
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from retrieval.encoders.base import EncoderIdentity, PictureEncoding, Pixels, TextEncoding
+from retrieval.errors import UnknownModelError
+from retrieval.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    import torch
+
+_RESIZES = {"shortest": "crop", "squash": "squash"}
+
+
+class OpenClipEncoder:
+    """An open_clip dual encoder.
+
+    `name` is one of
+
+    - `NAME/TAG`, as `ViT-B-32/laion2b_s34b_b79k`: open_clip's own weights, downloaded once;
+    - `NAME/FILE`, as `ViT-B-32/runs/epoch_30.pt`: a checkpoint on disk;
+    - a folder that open_clip saved (`open_clip_config.json` and weights);
+    - `hf-hub:ORG/REPO`.
+
+    Raises UnknownModelError, on first use, where the model cannot be had.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._lock = threading.Lock()
+
+    @cached_property
+    def identity(self) -> EncoderIdentity:
+        """Name, dimension and fingerprint, a hash of the weights and the preprocessing."""
+        model = self._loaded.model
+        digest = hashlib.blake2b(digest_size=16)
+        digest.update(json.dumps(self._loaded.preprocess_config, sort_keys=True).encode())
+        for key, tensor in sorted(model.state_dict().items()):
+            digest.update(key.encode())
+            digest.update(tensor.detach().cpu().contiguous().flatten().float().numpy().tobytes())
+        return EncoderIdentity(self._name, self._loaded.dim, digest.hexdigest())
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How a decoded picture becomes the pixels that `encode_pictures` takes."""
+        return self._loaded.preprocessing
+
+    def encode_pictures(self, pixels: Pixels) -> PictureEncoding:
+        """Encode pixels, uint8 (n, size_px, size_px, 3) RGB."""
+        import torch
+
+        loaded = self._loaded
+        with torch.inference_mode():
+            inputs = torch.from_numpy(np.ascontiguousarray(pixels)).to(loaded.device)
+            inputs = inputs.permute(0, 3, 1, 2).float().div_(255.0)
+            inputs = (inputs - loaded.mean) / loaded.deviation
+            features = loaded.model.encode_image(inputs, normalize=True)
+            return PictureEncoding(_as_vectors(features))
+
+    def encode_texts(self, texts: Sequence[str]) -> TextEncoding:
+        """Encode n texts; what exceeds the model's context is cut off."""
+        import torch
+
+        loaded = self._loaded
+        with torch.inference_mode():
+            tokens = loaded.tokenizer(list(texts)).to(loaded.device)
+            return TextEncoding(_as_vectors(loaded.model.encode_text(tokens, normalize=True)))
+
+    @cached_property
+    def _loaded(self) -> _LoadedModel:
+        with self._lock:
+            return _LoadedModel(self._name)
+
+
+class _LoadedModel:
+    """The torch side of the encoder, made when it is first needed."""
+
+    def __init__(self, name: str) -> None:
+        import open_clip
+        import torch
+
+        model_name, weights = _resolve(name)
+        try:
+            self.model: Any = open_clip.create_model(model_name, pretrained=weights)
+            self.tokenizer: Any = open_clip.get_tokenizer(model_name)
+        except Exception as error:  # open_clip and the hub raise many kinds.
+            raise UnknownModelError(
+                f"The weights of {name} cannot be had ({_first_line(error)}): check the network, "
+                "or give a checkpoint on disk as NAME/FILE."
+            ) from error
+        self.model.eval()
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.model.to(self.device)
+        self.preprocess_config: dict[str, Any] = open_clip.get_model_preprocess_cfg(self.model)
+        self.preprocessing = _preprocessing(name, self.preprocess_config)
+        self.mean = self._per_channel("mean")
+        self.deviation = self._per_channel("std")
+        with torch.inference_mode():
+            probe = self.model.encode_text(self.tokenizer(["a picture"]).to(self.device))
+        self.dim = int(probe.shape[-1])
+
+    def _per_channel(self, key: str) -> torch.Tensor:
+        import torch
+
+        values = torch.tensor(self.preprocess_config[key], dtype=torch.float32)
+        return values.view(1, 3, 1, 1).to(self.device)
+
+
+def _resolve(name: str) -> tuple[str, str | None]:
+    """open_clip's model name and weights for one of ours."""
+    import open_clip
+
+    if name.startswith(("hf-hub:", "local-dir:")):
+        return name, None
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        if not (folder / "open_clip_config.json").exists():
+            raise UnknownModelError(
+                f"The folder {name} holds no open_clip model: it has no open_clip_config.json."
+            )
+        return f"local-dir:{folder}", None
+    architecture, _, weights = name.partition("/")
+    if architecture not in open_clip.list_models():
+        raise UnknownModelError(_unknown(architecture, open_clip.list_models()))
+    if not weights:
+        tags = open_clip.list_pretrained_tags_by_model(architecture)
+        example = f"{architecture}/{tags[0]}" if tags else f"{architecture}/FILE"
+        raise UnknownModelError(f"{name} names no weights: write NAME/TAG, as {example}.")
+    if Path(weights).expanduser().is_file():
+        return architecture, str(Path(weights).expanduser())
+    tags = open_clip.list_pretrained_tags_by_model(architecture)
+    if weights not in tags:
+        raise UnknownModelError(_unknown(weights, tags, f"weights of {architecture}"))
+    return architecture, weights
+
+
+def _unknown(name: str, known: Sequence[str], what: str = "model") -> str:
+    close = get_close_matches(name, known, n=3)
+    hint = f"did you mean {' or '.join(close)}?" if close else "see `mmsearch models --all`."
+    return f"There is no {what} called {name}: {hint}"
+
+
+def _preprocessing(name: str, config: dict[str, Any]) -> Preprocessing:
+    size = config["size"]
+    height, width = (size, size) if isinstance(size, int) else size
+    resize = _RESIZES.get(config["resize_mode"])
+    if height != width or resize is None or config["interpolation"] not in ("bilinear", "bicubic"):
+        raise UnknownModelError(
+            f"The model {name} wants its pictures prepared in a way that mmsearch does not know "
+            f"({config['resize_mode']}, {config['interpolation']}, {width} × {height}): "
+            "use another model."
+        )
+    return Preprocessing(height, resize, config["interpolation"])  # type: ignore[arg-type]
+
+
+def _as_vectors(features: torch.Tensor) -> np.ndarray:
+    return np.ascontiguousarray(features.float().cpu().numpy())
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

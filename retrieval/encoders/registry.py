@@ -1,0 +1,57 @@
+"""From a model's name to an encoder, and the list of names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from retrieval.encoders.base import Encoder
+from retrieval.encoders.compact import COMPACT_DIR, CompactEncoder
+from retrieval.errors import UnknownModelError
+
+DEFAULT_MODEL = "compact"
+STEP_UP_MODEL = "ViT-B-32/laion2b_s34b_b79k"
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A model that can be used. `size_bytes` is None where it has yet to be downloaded."""
+
+    name: str
+    description: str
+    size_bytes: int | None
+
+
+def load_encoder(name: str = DEFAULT_MODEL) -> Encoder:
+    """The encoder called `name`: `compact`, a folder of such a model, or any open_clip name.
+
+    Weights load when the encoder is first used. Raises UnknownModelError where the name cannot be
+    one; a name that open_clip does not know comes out at the first use.
+    """
+    if name == DEFAULT_MODEL:
+        return CompactEncoder()
+    if (Path(name) / "image.onnx").exists():
+        return CompactEncoder(Path(name), name)
+    if not name.strip():
+        raise UnknownModelError("A model needs a name: see `mmsearch models`.")
+    from retrieval.encoders.open_clip import OpenClipEncoder
+
+    return OpenClipEncoder(name)
+
+
+def list_models() -> list[ModelInfo]:
+    """The models that need no look at open_clip's own list, which takes seconds to load."""
+    size = sum(file.stat().st_size for file in COMPACT_DIR.iterdir() if file.is_file())
+    return [
+        ModelInfo(DEFAULT_MODEL, "built in: small, fast, needs no network", size),
+        ModelInfo(STEP_UP_MODEL, "open_clip: a good step up, downloaded once", None),
+        ModelInfo("NAME/TAG", "any model of open_clip: `mmsearch models --all` lists them", None),
+        ModelInfo("NAME/FILE", "an open_clip model with a checkpoint of your own", None),
+    ]
+
+
+def list_open_clip_models() -> list[str]:
+    """All pretrained models of open_clip as NAME/TAG. Imports open_clip, which takes seconds."""
+    import open_clip
+
+    return [f"{name}/{tag}" for name, tag in open_clip.list_pretrained()]
