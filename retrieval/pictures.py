@@ -55,6 +55,13 @@ def decode(data: bytes, preprocessing: Preprocessing) -> DecodedPicture:
         return DecodedPicture(to_pixels(upright, preprocessing), width, height)
 
 
+def declared_pixels(data: bytes) -> int:
+    """How many pixels a file says it has, without decoding it. Raises PictureError."""
+    with _reasons():
+        width, height = _open(data).size
+        return width * height
+
+
 def read_picture(
     source: bytes | str | os.PathLike[str] | Image.Image, smallest_side_px: int | None = None
 ) -> Image.Image:

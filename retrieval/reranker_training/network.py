@@ -106,7 +106,7 @@ class OneQuestion(nn.Module):
         self.network = network
 
     def forward(self, words: Tensor, mask: Tensor, patches: Tensor) -> tuple[Tensor, Tensor]:
-        """Words (1, L, d), mask (1, L), patches int8 (n, P, d) → scores (n,), attention (n, L, P)."""
+        """Words (1, L, d), mask (1, L), patches (n, P, d) → scores (n,), attention (n, L, P)."""
         n = patches.shape[0]
         scores, attention = self.network(
             words.expand(n, -1, -1), mask.bool().expand(n, -1), patches

@@ -1,0 +1,85 @@
+"""Forgetting a folder, and telling the index that a library now lies elsewhere."""
+
+from __future__ import annotations
+
+import os
+
+from indexer.lock import writer_lock
+from indexer.roots import absolute
+from retrieval.catalog import Catalog
+from retrieval.errors import MmsearchError
+from retrieval.locations import locate_index
+from retrieval.token_cache import TokenCache
+from retrieval.vectors.store import VectorStore
+
+
+def remove_folder(
+    path: str | os.PathLike[str], index_dir: str | os.PathLike[str] | None = None
+) -> int:
+    """Forget all pictures below a folder, or one picture; returns how many. Files stay.
+
+    Raises MmsearchError where the index knows nothing of the path.
+    """
+    location = locate_index(index_dir)
+    folder = absolute(path)
+    with Catalog.open(location.catalog) as catalog, writer_lock(location):
+        ids = catalog.ids_within(folder).tolist()
+        inside = [root for root in catalog.roots() if root.path.is_relative_to(folder)]
+        around = [root for root in catalog.roots() if folder.is_relative_to(root.path)]
+        failed = {
+            root: [
+                below
+                for below, known in catalog.known_files(
+                    root.id, folder.relative_to(root.path).as_posix()
+                ).items()
+                if known.picture_id is None
+            ]
+            for root in around
+        }
+        if not ids and not inside and not any(failed.values()):
+            raise MmsearchError(f"The index knows nothing of {folder}: see `mmsearch status`.")
+        with catalog.transaction() as change:
+            change.remove_pictures(ids)
+            for root, paths in failed.items():
+                change.forget_failures(root.id, paths)
+            for root in inside:
+                change.remove_root(root.id)
+        encoder = catalog.encoder
+        if encoder is not None:
+            with TokenCache.open(location.tokens, encoder.fingerprint) as tokens:
+                tokens.remove(ids)
+            VectorStore(location.folder).refresh(catalog)
+        return len(ids)
+
+
+def move_root(
+    old: str | os.PathLike[str],
+    new: str | os.PathLike[str],
+    index_dir: str | os.PathLike[str] | None = None,
+) -> int:
+    """Say that an indexed folder now lies elsewhere; returns how many pictures went with it.
+
+    Nothing is encoded again. Raises MmsearchError where `old` is no indexed folder, `new` is not
+    there, or `new` overlaps another indexed folder.
+    """
+    location = locate_index(index_dir)
+    source, target = absolute(old), absolute(new)
+    with Catalog.open(location.catalog) as catalog, writer_lock(location):
+        roots = catalog.roots()
+        moved = next((root for root in roots if root.path == source), None)
+        if moved is None:
+            raise MmsearchError(
+                f"{source} is not one of the indexed folders: see `mmsearch status`."
+            )
+        if not target.is_dir():
+            raise MmsearchError(f"There is no folder at {target}: check the path.")
+        for other in roots:
+            overlaps = other.path.is_relative_to(target) or target.is_relative_to(other.path)
+            if other.id != moved.id and overlaps:
+                raise MmsearchError(
+                    f"{target} overlaps {other.path}, which is indexed already: "
+                    "remove one of them first."
+                )
+        with catalog.transaction() as change:
+            change.set_root_path(moved.id, target)
+        return catalog.count_pictures(moved.id)

@@ -1,0 +1,195 @@
+"""One indexing run, from folders to rows, vectors and the index file, on one screen.
+
+scan → compare with the catalogue → read and decode → encode → one transaction a batch → forget
+what is gone → bring the index file up to date.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from itertools import islice
+from typing import TypeVar
+
+from indexer.batch import BatchWriter
+from indexer.compare import Differences, compare
+from indexer.load import Loader
+from indexer.lock import writer_lock
+from indexer.roots import Target, is_reachable, settle_targets
+from indexer.scan import Scan, scan
+from indexer.summary import IndexSummary, Progress, SilentProgress
+from retrieval.catalog import Catalog, KnownFile
+from retrieval.encoders.base import Encoder, EncoderIdentity
+from retrieval.encoders.registry import DEFAULT_MODEL, load_encoder
+from retrieval.errors import EncoderMismatchError
+from retrieval.locations import IndexLocation, locate_index
+from retrieval.token_cache import TokenCache
+from retrieval.vectors.store import VectorStore
+
+BATCH_SIZE = 32
+T = TypeVar("T")
+
+
+def index_folders(
+    paths: Sequence[str | os.PathLike[str]],
+    index_dir: str | os.PathLike[str] | None = None,
+    *,
+    model: str | None = None,
+    encoder: Encoder | None = None,
+    progress: Progress | None = None,
+) -> IndexSummary:
+    """Index all pictures below the paths, and forget those that are gone from there.
+
+    `model` names the encoder of a new index; an index that exists keeps its own. `encoder` is for
+    an encoder object of one's own. Interrupted by Ctrl-C, it keeps what was committed, brings the
+    index file up to date and returns a summary that says so.
+
+    Raises MmsearchError where a path is not there, EncoderMismatchError where the index was made
+    with another model, IndexBusyError where another process writes to it.
+    """
+    started = time.monotonic()
+    location = locate_index(index_dir)
+    with writer_lock(location), Catalog.create(location.catalog) as catalog:
+        run = _Run(catalog, location, _EncoderChoice(catalog, model, encoder), progress)
+        run.index(settle_targets(catalog, paths))
+        run.summary.elapsed_s = time.monotonic() - started
+        return run.summary
+
+
+class _EncoderChoice:
+    """The encoder of the index, loaded when it is first needed and not before."""
+
+    def __init__(self, catalog: Catalog, model: str | None, encoder: Encoder | None) -> None:
+        self._made_by = catalog.encoder
+        self._given = encoder
+        own = self._made_by.name if self._made_by else None
+        self._name = (encoder.identity.name if encoder else model) or own or DEFAULT_MODEL
+        if own is not None and self._name != own:
+            raise self._mismatch(self._name)
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The encoder; raises EncoderMismatchError where it is not the index's own."""
+        chosen = self._given or load_encoder(self._name)
+        if self._made_by is not None and chosen.identity != self._made_by:
+            raise self._mismatch(f"{chosen.identity.name} ({chosen.identity.fingerprint[:8]})")
+        return chosen
+
+    def _mismatch(self, other: str) -> EncoderMismatchError:
+        made_by: EncoderIdentity | None = self._made_by
+        assert made_by is not None
+        return EncoderMismatchError(
+            f"The index was made with {made_by.name} ({made_by.fingerprint[:8]}), and {other} "
+            "would not fit in: make another with `mmsearch --index-dir OTHER index FOLDER "
+            "--model NAME`."
+        )
+
+
+class _Run:
+    """What one run shares between its steps."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        location: IndexLocation,
+        choice: _EncoderChoice,
+        progress: Progress | None,
+    ) -> None:
+        self._catalog = catalog
+        self._location = location
+        self._choice = choice
+        self._progress = progress or SilentProgress()
+        self.summary = IndexSummary()
+
+    def index(self, targets: Sequence[Target]) -> None:
+        """Bring the catalogue in line with what is on disk, then the index file with it."""
+        try:
+            work = [self._examine(target) for target in targets if self._is_there(target)]
+            self._progress.start(sum(len(differences.to_read) for *_, differences in work))
+            for target, found, known, differences in work:
+                self._take_in(target, found, known, differences)
+        except KeyboardInterrupt:
+            self.summary.interrupted = True
+        finally:
+            self._progress.finish()
+        VectorStore(self._location.folder).refresh(self._catalog)
+
+    def _is_there(self, target: Target) -> bool:
+        if is_reachable(target.root):
+            return True
+        self.summary.absent_roots.append(target.root.path)
+        return False
+
+    def _examine(self, target: Target) -> tuple[Target, Scan, dict[str, KnownFile], Differences]:
+        found = scan(target.root.path, target.below)
+        known = self._catalog.known_files(target.root.id, target.below)
+        if found.is_empty and not target.below and known:
+            # An empty folder where pictures were is most likely a mount point without its disk.
+            self.summary.absent_roots.append(target.root.path)
+            return target, Scan(), {}, compare(Scan(), {})
+        return target, found, known, compare(found, known)
+
+    def _take_in(
+        self, target: Target, found: Scan, known: dict[str, KnownFile], differences: Differences
+    ) -> None:
+        self.summary.unchanged += differences.unchanged
+        self.summary.failed += differences.still_failing
+        self._note_scan_failures(target, found)
+        writer = BatchWriter(
+            self._catalog,
+            target.root,
+            known,
+            lambda: self._choice.encoder,
+            lambda: self._tokens,
+            self.summary,
+        )
+        loader = Loader(
+            target.root.path,
+            lambda content: self._catalog.ids_with_content([content]).get(content, ()),
+            lambda: self._choice.encoder.preprocessing,
+        )
+        for batch in _batches(loader.load(differences.to_read), BATCH_SIZE):
+            writer.write(batch)
+            self._progress.advance(len(batch))
+        self._forget(target, differences, writer.moved_ids)
+
+    def _note_scan_failures(self, target: Target, found: Scan) -> None:
+        if not found.failures:
+            return
+        with self._catalog.transaction() as change:
+            for path, failure in found.failures.items():
+                change.record_failure(
+                    target.root.id,
+                    path,
+                    size_bytes=0,
+                    mtime_ns=0,
+                    kind=failure.kind,
+                    reason=failure.reason,
+                )
+        self.summary.failed += len(found.failures)
+
+    def _forget(self, target: Target, differences: Differences, moved_ids: set[int]) -> None:
+        gone = [id_ for id_ in differences.vanished.values() if id_ not in moved_ids]
+        # Those that moved in an earlier folder of this run stand under another path by now.
+        present = self._catalog.pictures(gone)
+        gone = [id_ for id_ in gone if id_ in present and not os.path.lexists(present[id_].path)]
+        if not gone and not differences.mended:
+            return
+        with self._catalog.transaction() as change:
+            change.remove_pictures(gone)
+            change.forget_failures(target.root.id, differences.mended)
+        self._tokens.remove(gone)
+        self.summary.removed += len(gone)
+
+    @cached_property
+    def _tokens(self) -> TokenCache:
+        encoder = self._catalog.encoder or self._choice.encoder.identity
+        return TokenCache.open(self._location.tokens, encoder.fingerprint)
+
+
+def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch

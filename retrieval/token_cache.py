@@ -1,0 +1,169 @@
+"""Patch tokens kept beside the index, so that the reranker opens no picture again.
+
+A SQLite file of its own: a cache that can always be dropped. Damage of any sort costs time, never
+an answer, so nothing here raises for it; a damaged file is begun anew.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+Tokens = NDArray[np.int8]
+MAX_TOKEN_BYTES = 16 * 1024
+_IDS_A_STATEMENT = 500
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS origin (fingerprint TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS tokens (
+    picture_id INTEGER PRIMARY KEY,
+    patches INTEGER NOT NULL,
+    tokens BLOB NOT NULL
+);
+"""
+
+
+class TokenCache:
+    """Patch tokens, int8 (patches, token_dim), by picture id. Thread-safe."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self._path = path
+        self._connection = connection
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(cls, path: Path, fingerprint: str) -> Self:
+        """Open or begin the cache at `path` for the encoder with this fingerprint.
+
+        One that another encoder made is emptied; a damaged one is deleted and begun anew. Where
+        the folder may not be written, or the disk is full, an empty cache in memory stands in.
+        """
+        for _ in range(2):
+            try:
+                return cls(path, _connect(path, fingerprint))
+            except sqlite3.DatabaseError as error:
+                if isinstance(error, sqlite3.OperationalError):
+                    break
+                logger.warning("The cache of patch tokens is damaged: beginning it anew.")
+                _delete(path)
+        logger.warning("The cache of patch tokens cannot be used: reranking has to do without.")
+        return cls(path, _connect(Path(":memory:"), fingerprint))
+
+    def put(self, ids: Sequence[int], tokens: Tokens) -> None:
+        """Keep tokens, int8 (n, patches, token_dim), of pictures.
+
+        Raises ValueError where one picture's take more than 16 KiB.
+        """
+        if tokens.size and tokens[0].nbytes > MAX_TOKEN_BYTES:
+            raise ValueError(f"The tokens of a picture take more than {MAX_TOKEN_BYTES} bytes.")
+        rows = [
+            (picture_id, own.shape[0], own.tobytes())
+            for picture_id, own in zip(ids, tokens, strict=True)
+        ]
+
+        def write(connection: sqlite3.Connection) -> None:
+            with connection:
+                connection.executemany("INSERT OR REPLACE INTO tokens VALUES (?, ?, ?)", rows)
+
+        self._attempt(write, None)
+
+    def copy(self, picture_id: int, other_id: int) -> None:
+        """Give a picture's tokens, where it has some, to another of the same content."""
+        found = self.get([picture_id])
+        if picture_id in found:
+            self.put([other_id], found[picture_id][np.newaxis])
+
+    def get(self, ids: Sequence[int]) -> dict[int, Tokens]:
+        """Tokens, int8 (patches, token_dim), of those of the pictures that have some."""
+
+        def read(connection: sqlite3.Connection) -> dict[int, Tokens]:
+            found: dict[int, Tokens] = {}
+            for start in range(0, len(ids), _IDS_A_STATEMENT):
+                chunk = [int(id_) for id_ in ids[start : start + _IDS_A_STATEMENT]]
+                marks = ",".join("?" * len(chunk))
+                for picture_id, patches, blob in connection.execute(
+                    f"SELECT picture_id, patches, tokens FROM tokens WHERE picture_id IN ({marks})",
+                    chunk,
+                ):
+                    found[picture_id] = np.frombuffer(blob, dtype=np.int8).reshape(patches, -1)
+            return found
+
+        return self._attempt(read, {})
+
+    def remove(self, ids: Sequence[int]) -> None:
+        """Drop the tokens of these pictures."""
+
+        def write(connection: sqlite3.Connection) -> None:
+            with connection:
+                connection.executemany(
+                    "DELETE FROM tokens WHERE picture_id = ?", [(int(id_),) for id_ in ids]
+                )
+
+        self._attempt(write, None)
+
+    def __len__(self) -> int:
+        def count(connection: sqlite3.Connection) -> int:
+            return int(connection.execute("SELECT count(*) FROM tokens").fetchone()[0])
+
+        return self._attempt(count, 0)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _attempt(self, action: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
+        with self._lock:
+            try:
+                return action(self._connection)
+            except (sqlite3.Error, ValueError) as error:
+                logger.warning("The cache of patch tokens failed (%s): going on without.", error)
+                return otherwise
+
+
+def _connect(path: Path, fingerprint: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=30, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        # A cache: a power cut may cost its last rows, so it need not wait for the disk.
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.executescript(_SCHEMA)
+        with connection:
+            origin = connection.execute("SELECT fingerprint FROM origin").fetchone()
+            if origin is None or origin[0] != fingerprint:
+                connection.execute("DELETE FROM tokens")
+                connection.execute("DELETE FROM origin")
+                connection.execute("INSERT INTO origin VALUES (?)", (fingerprint,))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _delete(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        with suppress(OSError):
+            path.with_name(path.name + suffix).unlink()
