@@ -1,0 +1,1 @@
+"""Measuring retrieval on captioned pictures: readers of caption files and the protocol."""
