@@ -6,6 +6,7 @@ Reads names and texts; opens no picture.
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -56,7 +57,7 @@ _Row = tuple[str, str | None, str]
 
 def _table_rows(path: Path, text: str) -> Iterator[_Row]:
     # Captions hold stray quotation marks, so none of them means anything.
-    reader = csv.reader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE)
+    reader = csv.reader(io.StringIO(text), delimiter="\t", quoting=csv.QUOTE_NONE)
     header = next(reader, [])
     if "image" not in header or "caption" not in header:
         raise CaptionsError(
