@@ -1,0 +1,195 @@
+"""From trained towers to the ONNX files that the product ships, in eight bits and fewer.
+
+Convolutions are quantised statically (weights and activations, calibrated on pictures), matrix
+products dynamically, the table of word vectors to four bits in blocks of 32.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_dynamic,
+    quantize_static,
+)
+from onnxruntime.quantization.shape_inference import quant_pre_process
+from torch import Tensor, nn
+
+from training.towers import PictureHeads, TextTower
+
+OPSET = 18
+_BLOCK = 32
+_LEVELS = 7
+
+
+class PictureGraph(nn.Module):
+    """Pixels as bytes to a unit vector and patch tokens of eight bits."""
+
+    def __init__(
+        self, trunk: nn.Module, tail: nn.Module, heads: PictureHeads, token_scale: float
+    ) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.tail = tail
+        self.heads = heads
+        self.token_scale = token_scale
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """uint8 (n, S, S, 3) → vectors (n, dim), tokens int8 (n, patches, token_dim)."""
+        inputs = pixels.permute(0, 3, 1, 2).float() / 127.5 - 1.0
+        features = self.tail(self.trunk(inputs))
+        tokens = (self.heads.patches(features) / self.token_scale).round().clamp(-127, 127)
+        return self.heads.embed(features), tokens.to(torch.int8)
+
+
+class PackedEmbedding(nn.Module):
+    """A table of vectors in four bits: two to a byte, with a scale for each block of 32."""
+
+    packed: Tensor
+    scales: Tensor
+
+    def __init__(self, table: Tensor) -> None:
+        super().__init__()
+        rows, width = table.shape
+        blocks = table.detach().view(rows, width // _BLOCK, _BLOCK)
+        scales = blocks.abs().amax(dim=-1, keepdim=True).clamp_min(1e-9) / _LEVELS
+        # The scale is kept in sixteen bits, so the codes must be those that suit the rounded one.
+        scales = scales.half()
+        codes = (blocks / scales.float()).round().clamp(-_LEVELS, _LEVELS) + 8
+        low, high = codes.view(rows, width).to(torch.uint8).chunk(2, dim=1)
+        self.register_buffer("packed", low + high * 16)
+        self.register_buffer("scales", scales.squeeze(-1))
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """ids int64 (n, L) → vectors float32 (n, L, width)."""
+        # As integers by arithmetic rather than bit operations, which fewer runtimes know.
+        packed = self.packed[ids].to(torch.int32)
+        high = torch.div(packed, 16, rounding_mode="floor")
+        codes = torch.cat([packed - high * 16, high], dim=-1).float() - 8.0
+        blocks = codes.unflatten(-1, (-1, _BLOCK)) * self.scales[ids].float().unsqueeze(-1)
+        return blocks.flatten(-2)
+
+
+class TextGraph(nn.Module):
+    """Token ids to a unit vector and word tokens."""
+
+    def __init__(self, text: TextTower) -> None:
+        super().__init__()
+        self.text = text
+        self.words = PackedEmbedding(text.encoder.words.weight)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """int64 (n, L) twice → vectors (n, dim), tokens float32 (n, L, token_dim)."""
+        mask = attention_mask > 0
+        encoder = self.text.encoder
+        positions = encoder.positions.weight[: input_ids.shape[1]]
+        states = encoder.norm(self.words(input_ids) + positions)
+        for layer in [*encoder.lower_layers, *encoder.upper_layers]:
+            states = layer(states, mask)
+        return self.text.embed(states, mask), self.text.tokens(states)
+
+
+def export_picture_tower(
+    graph: PictureGraph, calibration: Sequence[NDArray[np.uint8]], file: Path
+) -> None:
+    """Write the picture tower. `calibration`: batches of pixels, uint8 (n, S, S, 3)."""
+    with tempfile.TemporaryDirectory() as folder:
+        exact = Path(folder) / "exact.onnx"
+        prepared = Path(folder) / "prepared.onnx"
+        convolved = Path(folder) / "convolved.onnx"
+        _export(
+            graph,
+            (torch.from_numpy(calibration[0][:2]),),
+            exact,
+            inputs=["pixels"],
+            outputs=["embedding", "tokens"],
+            dynamic={"pixels": {0: torch.export.Dim.DYNAMIC}},
+        )
+        quant_pre_process(exact, prepared, skip_symbolic_shape=True)
+        quantize_static(
+            prepared,
+            convolved,
+            _Batches(calibration),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv", "Add", "Clip"],
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.MinMax,
+        )
+        _quantise_products(convolved, file)
+
+
+def export_text_tower(text: TextTower, file: Path) -> None:
+    """Write the text tower."""
+    ids = torch.arange(4, 20).view(2, 8)
+    with tempfile.TemporaryDirectory() as folder:
+        exact = Path(folder) / "exact.onnx"
+        _export(
+            TextGraph(text),
+            (ids, torch.ones_like(ids)),
+            exact,
+            inputs=["input_ids", "attention_mask"],
+            outputs=["embedding", "tokens"],
+            dynamic={
+                name: {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
+                for name in ("input_ids", "attention_mask")
+            },
+        )
+        _quantise_products(exact, file)
+
+
+def _export(
+    graph: nn.Module,
+    example: tuple[Tensor, ...],
+    file: Path,
+    *,
+    inputs: list[str],
+    outputs: list[str],
+    dynamic: dict[str, Any],
+) -> None:
+    torch.onnx.export(
+        graph.eval(),
+        example,
+        str(file),
+        input_names=inputs,
+        output_names=outputs,
+        dynamic_shapes=dynamic,
+        opset_version=OPSET,
+        dynamo=True,
+        external_data=False,
+        verbose=False,
+    )
+
+
+def _quantise_products(source: Path, target: Path) -> None:
+    quantize_dynamic(
+        source,
+        target,
+        op_types_to_quantize=["MatMul"],
+        per_channel=True,
+        weight_type=QuantType.QInt8,
+        extra_options={"MatMulConstBOnly": True},
+    )
+
+
+class _Batches(CalibrationDataReader):  # type: ignore[misc]
+    """Batches of pixels as the calibration wants them."""
+
+    def __init__(self, batches: Sequence[NDArray[np.uint8]]) -> None:
+        self._rest = iter(batches)
+
+    def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
+        """The next batch, None at the end."""
+        pixels = next(self._rest, None)
+        return None if pixels is None else {"pixels": pixels}
