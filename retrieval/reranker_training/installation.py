@@ -1,0 +1,203 @@
+"""Training a reranker for one index, and putting it in place only where it earns it.
+
+The road from captions to `INDEX_DIR/reranker/`: encode, train, fit the fusion weight on pictures
+held out, export, compare with what is there, install.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from retrieval.encoders.base import Encoder
+from retrieval.encoders.compact import CompactEncoder
+from retrieval.evaluation.captions import CaptionedPicture
+from retrieval.evaluation.encoding import EncodedSet, Skipped, encode_set
+from retrieval.evaluation.protocol import SecondStage, SecondStageFactory, put_in_front
+from retrieval.evaluation.second_stages import (
+    RERANKER_FILE,
+    SETTINGS_FILE,
+    OnnxSecondStage,
+    choose_second_stage,
+)
+from retrieval.metrics import hits_at, rank_right_answers
+from retrieval.reranker_training.export import export, require_exporter
+from retrieval.reranker_training.loop import TrainingSettings, train
+from retrieval.reranker_training.network import RerankerNetwork, RerankerShape
+from retrieval.reranker_training.tokens import (
+    RerankerTrainingError,
+    TokenSet,
+    nearest_pictures,
+    split_pictures,
+    subset,
+    tokens_of,
+)
+
+VALIDATION_SHARE = 0.1
+CHECKPOINT_FILE = "checkpoint.pt"
+_CANDIDATE_FILE = "candidate.onnx"
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """What a training measured on the pictures held out, and whether it was put in place.
+
+    Recalls at 1 in [0, 1]: `first_stage` without any reranker, `before` with the one in use
+    until now (the same where there is none), `after` with the new one. `weight` is what the
+    fusion gives the new reranker's score.
+    """
+
+    pictures: int
+    captions: int
+    validation_captions: int
+    skipped: tuple[Skipped, ...]
+    epochs: int
+    first_stage: float
+    before: float
+    after: float
+    weight: float
+    installed: bool
+
+
+def train_for_index(
+    encoder: Encoder,
+    pictures: Sequence[CaptionedPicture],
+    images: Path,
+    folder: Path,
+    settings: TrainingSettings,
+    *,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> TrainingReport:
+    """Train a reranker and install it in `folder` where it is at least as good as what is used.
+
+    A tenth of the pictures is held out for early stopping, the fusion weight and the comparison.
+    With `resume` a training that was cut off goes on from its last epoch. Raises
+    RerankerTrainingError where the model, the captions or the installation do not allow it.
+    """
+    require_exporter()
+    if not isinstance(encoder, CompactEncoder):
+        raise RerankerTrainingError(
+            f"A reranker cannot be trained for {encoder.identity.name}: only models of the "
+            "compact kind give the tokens it needs."
+        )
+    encoded = encode_set(encoder, pictures, images, progress)
+    whole = tokens_of(encoder, encoded)
+    kept, held_out = split_pictures(len(encoded.names), VALIDATION_SHARE, settings.seed)
+    validation = subset(whole, held_out)
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint = folder / CHECKPOINT_FILE
+    if not resume:
+        checkpoint.unlink(missing_ok=True)
+    trained = train(
+        RerankerNetwork(_shape(encoder, whole)),
+        subset(whole, kept),
+        validation,
+        settings,
+        checkpoint=checkpoint,
+        progress=progress,
+    )
+    candidate = folder / _CANDIDATE_FILE
+    export(trained.network, candidate)
+    seen = _only(encoded, held_out)
+    new = OnnxSecondStage(candidate, "new", trained.best.weight, validation.patches)
+    after = _recall(encoder, seen, validation, new, settings.candidates)
+    used = _in_use(folder, encoder)
+    before = trained.best.first_stage
+    if used is not None:
+        before = _recall(encoder, seen, validation, used(seen), settings.candidates)
+    installed = after >= before
+    if installed:
+        candidate.replace(folder / RERANKER_FILE)
+        _write_settings(folder, encoder, trained.best.weight, before, after)
+    else:
+        candidate.unlink()
+    checkpoint.unlink(missing_ok=True)
+    return TrainingReport(
+        pictures=len(encoded.names),
+        captions=len(encoded.captions),
+        validation_captions=len(validation.owner),
+        skipped=encoded.skipped,
+        epochs=len(trained.epochs),
+        first_stage=trained.best.first_stage,
+        before=before,
+        after=after,
+        weight=trained.best.weight,
+        installed=installed,
+    )
+
+
+# -- inside -----------------------------------------------------------------------------------
+
+
+def _shape(encoder: CompactEncoder, data: TokenSet) -> RerankerShape:
+    return RerankerShape(
+        token_dim=data.patches.shape[2],
+        patches=data.patches.shape[1],
+        patch_scale=_token_scale(encoder),
+    )
+
+
+def _token_scale(encoder: CompactEncoder) -> float:
+    """What the encoder's int8 patch tokens are multiplied by to become floats."""
+    config = json.loads((encoder.model_dir / "config.json").read_text())
+    return float(config["tokens"]["scale"])
+
+
+def _in_use(folder: Path, encoder: CompactEncoder) -> SecondStageFactory | None:
+    """The reranker that this index uses until now: its own, else the model's."""
+    if (folder / RERANKER_FILE).exists() and (folder / SETTINGS_FILE).exists():
+        settings = json.loads((folder / SETTINGS_FILE).read_text())
+        if settings.get("encoder") == encoder.identity.fingerprint:
+            return choose_second_stage(str(folder), encoder)
+    return choose_second_stage("auto", encoder)
+
+
+def _only(encoded: EncodedSet, pictures: np.ndarray) -> EncodedSet:
+    """Some of the pictures (ascending positions) of an encoded set, with their captions."""
+    mine = np.flatnonzero(np.isin(encoded.owner, pictures))
+    return EncodedSet(
+        names=tuple(encoded.names[i] for i in pictures),
+        picture_vectors=encoded.picture_vectors[pictures],
+        patch_tokens=None if encoded.patch_tokens is None else encoded.patch_tokens[pictures],
+        captions=tuple(encoded.captions[i] for i in mine),
+        owner=np.searchsorted(pictures, encoded.owner[mine]).astype(np.int64),
+        text_vectors=encoded.text_vectors[mine],
+        skipped=(),
+    )
+
+
+def _recall(
+    encoder: Encoder, seen: EncodedSet, data: TokenSet, stage: SecondStage, candidates: int
+) -> float:
+    """Recall at 1, text to image, with a second stage, as the product would rank."""
+    order, similarities = nearest_pictures(data, candidates)
+    scores = np.empty((len(seen.captions), len(seen.names)))
+    first = data.text_vectors @ data.picture_vectors.T
+    for row, text in enumerate(seen.captions):
+        fused = stage.rescore(
+            text, encoder.encode_texts([text]), similarities[row].astype(np.float64), order[row]
+        )
+        scores[row] = put_in_front(first[row], order[row], fused)
+    ranks = rank_right_answers(scores, data.owner, np.arange(len(seen.names)))
+    return float(hits_at(ranks, 1).mean())
+
+
+def _write_settings(
+    folder: Path, encoder: Encoder, weight: float, before: float, after: float
+) -> None:
+    settings = {
+        "name": "own",
+        "encoder": encoder.identity.fingerprint,
+        "weight": weight,
+        "validation": {"recall_at_1_before": before, "recall_at_1_after": after},
+    }
+    unfinished = folder / (SETTINGS_FILE + ".tmp")
+    unfinished.write_text(json.dumps(settings, indent=2))
+    unfinished.replace(folder / SETTINGS_FILE)
