@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli.stage_progress import StageBar
+
 if TYPE_CHECKING:
     from retrieval.evaluation.protocol import Direction, Evaluation
     from retrieval.metrics import Estimate, Summary
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     help="How many candidates of a question are looked at again.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
-def eval_command(
+def command(
     captions: Path,
     images: Path,
     split: str | None,
@@ -56,8 +58,6 @@ def eval_command(
     each picture for one of its captions; the table gives recall at 1, 5 and 10, the median rank,
     MRR and nDCG@10, each with a 95 % interval, before and after reranking.
     """
-    from tqdm import tqdm
-
     from retrieval.encoders.registry import DEFAULT_MODEL, load_encoder
     from retrieval.evaluation.captions import read_captions
     from retrieval.evaluation.protocol import evaluate
@@ -66,16 +66,9 @@ def eval_command(
     pictures = read_captions(captions, split=split)
     encoder = load_encoder(model or DEFAULT_MODEL)
     stage = choose_second_stage(rerank, encoder)
-    with tqdm(disable=None, leave=False) as bar:
-
-        def show(what: str, done: int, total: int) -> None:
-            if bar.desc != f"{what}: ":
-                bar.reset(total)
-                bar.set_description(what)
-            bar.update(done - bar.n)
-
+    with StageBar() as bar:
         found = evaluate(
-            encoder, pictures, images, second_stage=stage, candidates=candidates, progress=show
+            encoder, pictures, images, second_stage=stage, candidates=candidates, progress=bar
         )
     click.echo(json.dumps(as_record(found), indent=2) if as_json else as_table(found))
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from cli.stage_progress import StageBar
+
 
 @click.command("train-reranker")
 @click.argument("captions", type=click.Path(path_type=Path))
@@ -25,9 +27,9 @@ import click
     help="How often to go through the captions at most.",
 )
 @click.option("--resume", is_flag=True, help="Go on with a training that was cut off.")
-@click.pass_context
-def train_reranker(
-    context: click.Context,
+@click.pass_obj
+def command(
+    index_dir: str | None,
     captions: Path,
     images: Path,
     split: str | None,
@@ -39,8 +41,6 @@ def train_reranker(
     A tenth of the pictures is held out. The new reranker is put beside the index and used from
     then on only if it finds their captions' pictures at least as well as the one before.
     """
-    from tqdm import tqdm
-
     from retrieval.encoders.registry import load_encoder
     from retrieval.evaluation.captions import read_captions
     from retrieval.locations import locate_index
@@ -50,15 +50,8 @@ def train_reranker(
 
     require_exporter()
     pictures = read_captions(captions, split=split)
-    folder = locate_index((context.find_root().params or {}).get("index_dir")).folder / "reranker"
-    with tqdm(disable=None, leave=False) as bar:
-
-        def show(what: str, done: int, total: int) -> None:
-            if bar.desc != f"{what}: ":
-                bar.reset(total)
-                bar.set_description(what)
-            bar.update(done - bar.n)
-
+    folder = locate_index(index_dir).folder / "reranker"
+    with StageBar() as bar:
         report = train_for_index(
             load_encoder(),
             pictures,
@@ -66,7 +59,7 @@ def train_reranker(
             folder,
             TrainingSettings(epochs=epochs),
             resume=resume,
-            progress=show,
+            progress=bar,
         )
     if report.skipped:
         click.echo(
