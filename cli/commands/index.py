@@ -1,0 +1,116 @@
+"""`mmsearch index`: add folders of pictures, or look for what changed in them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.output import count, show_path, write_json
+
+if TYPE_CHECKING:
+    from indexer import IndexSummary
+    from retrieval.locations import IndexLocation
+
+INTERRUPTED = 130
+
+
+@click.command("index")
+@click.argument("paths", nargs=-1, type=click.Path(), metavar="[PATH]...")
+@click.option("--model", metavar="NAME", help="The model of a new index; see `mmsearch models`.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Exit with 1 where a picture could not be read or a folder is absent.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
+@click.pass_obj
+def command(
+    index_dir: str | None,
+    paths: tuple[str, ...],
+    model: str | None,
+    strict: bool,
+    as_json: bool,
+) -> int:
+    """Add the pictures below PATH to the index.
+
+    Run again, it reads only what is new or changed, and forgets what is gone. Without a PATH it
+    looks again at every folder that is indexed already. A folder that is absent, an unplugged
+    disk say, is named and its pictures are kept.
+    """
+    from cli.progress import ProgressBar
+    from indexer import index_folders
+    from retrieval.catalog import Catalog
+    from retrieval.locations import locate_index
+
+    location = locate_index(index_dir)
+    is_first_run = not location.catalog.exists()
+    chosen = list(paths) or _indexed_folders(location)
+    summary = index_folders(chosen, index_dir, model=model, progress=ProgressBar())
+    if as_json:
+        write_json(_record(summary))
+    else:
+        for line in summary_lines(summary):
+            click.echo(line)
+        with Catalog.open(location.catalog) as catalog:
+            made_by = catalog.encoder
+        if is_first_run and made_by is not None and not summary.interrupted:
+            _say_how_to_step_up(made_by.name)
+    if summary.interrupted:
+        return INTERRUPTED
+    return int(strict and bool(summary.failed or summary.absent_roots))
+
+
+def summary_lines(summary: IndexSummary) -> list[str]:
+    """What a run did, as lines for a person."""
+    parts = [
+        f"{number:,} {what}"
+        for number, what in (
+            (summary.new, "new"),
+            (summary.changed, "changed"),
+            (summary.moved, "moved"),
+            (summary.removed, "removed"),
+            (summary.unchanged, "unchanged"),
+            (summary.failed, "failed"),
+        )
+        if number
+    ]
+    done = "Interrupted; what was done is kept" if summary.interrupted else "Indexed"
+    lines = [f"{done}: {', '.join(parts) or 'no pictures found'} ({summary.elapsed_s:.1f} s)."]
+    lines += [
+        f"Not there at present, its pictures are kept: {show_path(root)}"
+        for root in summary.absent_roots
+    ]
+    if summary.failed:
+        what = count(summary.failed, "file")
+        lines.append(f"{what} could not be indexed: `mmsearch status --failures` says why.")
+    return lines
+
+
+def _record(summary: IndexSummary) -> dict[str, object]:
+    record = asdict(summary)
+    record["absent_roots"] = [str(root) for root in summary.absent_roots]
+    return record
+
+
+def _indexed_folders(location: IndexLocation) -> list[str]:
+    from retrieval.catalog import Catalog
+
+    if not location.catalog.exists():
+        raise click.UsageError("Nothing is indexed yet: name a folder of pictures.")
+    with Catalog.open(location.catalog) as catalog:
+        folders = [str(root.path) for root in catalog.roots()]
+    if not folders:
+        raise click.UsageError("Nothing is indexed yet: name a folder of pictures.")
+    return folders
+
+
+def _say_how_to_step_up(model: str) -> None:
+    from retrieval.encoders.registry import DEFAULT_MODEL, STEP_UP_MODEL
+
+    if model == DEFAULT_MODEL:
+        click.echo(
+            "This index uses the small built-in model. A large one finds more: "
+            f"mmsearch --index-dir OTHER index FOLDER --model {STEP_UP_MODEL}"
+        )

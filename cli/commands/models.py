@@ -1,0 +1,40 @@
+"""`mmsearch models`: what can be given to --model."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from cli.commands.status import table_lines
+from cli.output import size, write_json
+
+
+@click.command("models")
+@click.option("--all", "everything", is_flag=True, help="Also list open_clip's own models.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+def command(everything: bool, as_json: bool) -> None:
+    """List the models that `mmsearch index --model` takes."""
+    from retrieval.encoders.registry import ModelInfo, list_models, list_open_clip_models
+
+    models = list_models()
+    if everything:
+        listed = {model.name for model in models}
+        models += [
+            ModelInfo(name, "open_clip", None)
+            for name in list_open_clip_models()
+            if name not in listed
+        ]
+    if as_json:
+        write_json([asdict(model) for model in models])
+        return
+    rows = [
+        (
+            model.name,
+            "" if model.size_bytes is None else size(model.size_bytes),
+            model.description,
+        )
+        for model in models
+    ]
+    for line in table_lines(rows):
+        click.echo(line)

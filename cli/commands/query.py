@@ -1,0 +1,131 @@
+"""`mmsearch query`: find pictures by words, or by another picture."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli.output import show_path, write_json, write_raw_path
+from retrieval.hit import Hit
+
+
+@click.command("query")
+@click.argument("text", required=False)
+@click.option(
+    "--image",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Ask with a picture instead of words.",
+)
+@click.option(
+    "-k",
+    "limit",
+    default=10,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="How many pictures to answer with.",
+)
+@click.option(
+    "--in",
+    "within",
+    type=click.Path(),
+    metavar="FOLDER",
+    help="Keep to pictures below a folder.",
+)
+@click.option(
+    "--min-score",
+    type=float,
+    metavar="X",
+    help="Leave out pictures whose similarity, a cosine, is below X.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list of answers.")
+@click.option("--paths", "only_paths", is_flag=True, help="Print paths alone, one a line.")
+@click.option("-0", "with_nul", is_flag=True, help="As --paths, ended by NUL, for `xargs -0`.")
+@click.option("--open", "show", is_flag=True, help="Open the best picture in a viewer.")
+@click.option(
+    "--gallery",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.html",
+    help="Also write the answers as a web page that needs nothing else.",
+)
+@click.pass_obj
+def command(
+    index_dir: str | None,
+    text: str | None,
+    image: Path | None,
+    limit: int,
+    within: str | None,
+    min_score: float | None,
+    as_json: bool,
+    only_paths: bool,
+    with_nul: bool,
+    show: bool,
+    gallery: Path | None,
+) -> None:
+    """Find the pictures that TEXT describes, best first."""
+    question = _question(text, image)
+    from retrieval.engine import SearchEngine
+
+    with SearchEngine.open(index_dir) as engine:
+        hits = engine.search(question, limit, within=within, min_score=min_score)
+    if gallery is not None:
+        _write_gallery(gallery, question, hits)
+    if as_json:
+        write_json([hit_record(hit) for hit in hits])
+    elif only_paths or with_nul:
+        for hit in hits:
+            write_raw_path(hit.path, "\0" if with_nul else "\n")
+    else:
+        for line in hit_lines(hits):
+            click.echo(line)
+        if not hits:
+            click.echo("No picture was found.", err=True)
+    if show and hits:
+        click.launch(os.fspath(hits[0].path))
+
+
+def hit_lines(hits: Sequence[Hit]) -> list[str]:
+    """One line an answer, score and path in columns."""
+    return [f"{hit.score:6.3f}  {show_path(hit.path)}" for hit in hits]
+
+
+def hit_record(hit: Hit) -> dict[str, Any]:
+    """One answer, as JSON takes it."""
+    return {
+        "rank": hit.rank,
+        "score": round(hit.score, 6),
+        "similarity": round(hit.similarity, 6),
+        "path": str(hit.path),
+        "width_px": hit.width_px,
+        "height_px": hit.height_px,
+    }
+
+
+def _question(text: str | None, image: Path | None) -> str | Path:
+    if (text is None) == (image is None):
+        raise click.UsageError('Ask with words, as "a dog on a beach", or with --image FILE.')
+    if image is not None:
+        return image
+    assert text is not None
+    if not text.strip():
+        raise click.UsageError("The question is empty: say what is to be seen on the picture.")
+    return text
+
+
+def _write_gallery(path: Path, question: str | Path, hits: Sequence[Hit]) -> None:
+    from cli.gallery import Answer, Question, write_gallery
+    from retrieval.errors import MmsearchError
+
+    asked = Question(
+        text=question if isinstance(question, str) else f"like {question.name}",
+        answers=tuple(Answer(hit) for hit in hits),
+    )
+    try:
+        write_gallery(path, [asked])
+    except OSError as error:
+        raise MmsearchError(f"{path} cannot be written ({error.strerror}).") from error
+    click.echo(f"Gallery in {path}", err=True)

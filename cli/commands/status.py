@@ -1,0 +1,107 @@
+"""`mmsearch status`: what is indexed, with which model, and what failed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.output import count, show_path, size, write_json
+
+if TYPE_CHECKING:
+    from retrieval.catalog import Catalog
+    from retrieval.locations import IndexLocation
+
+
+@click.command("status")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--failures", is_flag=True, help="List the files that failed, each with its reason.")
+@click.pass_obj
+def command(index_dir: str | None, as_json: bool, failures: bool) -> None:
+    """Say which folders are indexed, with which model, and what could not be read."""
+    from retrieval.catalog import Catalog
+    from retrieval.locations import locate_index
+
+    location = locate_index(index_dir)
+    with Catalog.open(location.catalog) as catalog:
+        record = status_record(catalog, location)
+    if as_json:
+        write_json(record)
+        return
+    for line in _failure_lines(record) if failures else _status_lines(record):
+        click.echo(line)
+
+
+def status_record(catalog: Catalog, location: IndexLocation) -> dict[str, Any]:
+    """The state of an index, as JSON takes it."""
+    from retrieval.vectors.store import VectorStore
+
+    made_by = catalog.encoder
+    manifest = VectorStore(location.folder).manifest()
+    return {
+        "index_dir": str(location.folder),
+        "model": made_by.name if made_by else None,
+        "dim": made_by.dim if made_by else None,
+        "fingerprint": made_by.fingerprint if made_by else None,
+        "pictures": catalog.count_pictures(),
+        "size_bytes": sum(
+            file.stat().st_size for file in location.folder.iterdir() if file.is_file()
+        ),
+        "vector_index": manifest.kind if manifest else None,
+        "vector_index_recall": manifest.recall if manifest else None,
+        "folders": [
+            {
+                "path": str(root.path),
+                "pictures": catalog.count_pictures(root.id),
+                "present": root.path.is_dir(),
+            }
+            for root in catalog.roots()
+        ],
+        "failures": [
+            {"path": str(failure.path), "kind": failure.kind, "reason": failure.reason}
+            for failure in catalog.failures()
+        ],
+    }
+
+
+def _status_lines(record: dict[str, Any]) -> list[str]:
+    facts = [
+        ("pictures", f"{record['pictures']:,}"),
+        ("model", record["model"] or "none yet"),
+        ("vector index", record["vector_index"] or "none yet"),
+        ("index", f"{show_path(Path(record['index_dir']))} ({size(record['size_bytes'])})"),
+    ]
+    lines = [*table_lines(facts), ""]
+    lines += table_lines(
+        [
+            (
+                count(folder["pictures"], "picture"),
+                show_path(Path(folder["path"]))
+                + ("" if folder["present"] else "  (not there now)"),
+            )
+            for folder in record["folders"]
+        ]
+    )
+    failed = len(record["failures"])
+    if failed:
+        lines += ["", f"{count(failed, 'file')} failed: `mmsearch status --failures` says why."]
+    return lines
+
+
+def _failure_lines(record: dict[str, Any]) -> list[str]:
+    if not record["failures"]:
+        return ["No file has failed."]
+    return [
+        f"{show_path(Path(failure['path']))}: {failure['reason']}" for failure in record["failures"]
+    ]
+
+
+def table_lines(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as columns that line up."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]

@@ -1,0 +1,33 @@
+"""What all tests share: real photographs, and an index made of them, each made once a run."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+# No test may reach for the network, whatever it loads.
+os.environ["HF_HUB_OFFLINE"] = "1"
+sys.path.insert(0, str(Path(__file__).parent))
+
+from photos import copy_photos
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of real photographs; to be read only."""
+    folder = tmp_path_factory.mktemp("photos")
+    copy_photos(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def photo_index(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index of `photos` with the compact model; to be read only."""
+    from indexer import index_folders
+
+    index_dir = tmp_path_factory.mktemp("index")
+    index_folders([photos], index_dir)
+    return index_dir
