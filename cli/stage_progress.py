@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -14,7 +14,7 @@ class StageBar:
     """A bar on stderr that begins anew with each stage; call it with stage, done and total."""
 
     def __init__(self) -> None:
-        self._bar: tqdm[None] | None = None
+        self._bar: tqdm[Any] | None = None
         self._stage = ""
 
     def __call__(self, stage: str, done: int, total: int) -> None:
@@ -23,11 +23,12 @@ class StageBar:
 
         if not sys.stderr.isatty():
             return
-        if self._bar is None or stage != self._stage:
+        bar: tqdm[Any] | None = self._bar
+        if bar is None or stage != self._stage:
             self._close()
-            self._stage = stage
-            self._bar = tqdm(total=total, desc=stage, dynamic_ncols=True, leave=False)
-        self._bar.update(done - self._bar.n)
+            bar = tqdm(total=total, desc=stage, dynamic_ncols=True, leave=False)
+            self._bar, self._stage = bar, stage
+        bar.update(done - bar.n)
 
     def __enter__(self) -> Self:
         return self

@@ -38,7 +38,7 @@ def command(
 ) -> None:
     """Train the compact model's reranker on pictures with CAPTIONS.
 
-    A tenth of the pictures is held out. The new reranker is put beside the index and used from
+    A fifth of the pictures is held out. The new reranker is put beside the index and used from
     then on only if it finds their captions' pictures at least as well as the one before.
     """
     from retrieval.encoders.registry import load_encoder
@@ -68,7 +68,7 @@ def command(
         )
     click.echo(
         f"{report.epochs} epochs on {report.pictures} pictures with {report.captions} captions; "
-        f"{report.validation_captions} captions held out."
+        f"compared on {report.held_out_captions} captions held out."
     )
     click.echo(
         f"R@1 on what was held out: {100 * report.first_stage:.1f} without a reranker, "

@@ -43,9 +43,9 @@ def export(network: RerankerNetwork, path: Path) -> None:
         input_names=["words", "mask", "patches"],
         output_names=["scores", "attention"],
         dynamic_shapes={
-            "words": {1: torch.export.Dim("length", min=1, max=4096)},
-            "mask": {1: torch.export.Dim("length", min=1, max=4096)},
-            "patches": {0: torch.export.Dim("pictures", min=1, max=65536)},
+            "words": {1: torch.export.Dim.DYNAMIC},
+            "mask": {1: torch.export.Dim.DYNAMIC},
+            "patches": {0: torch.export.Dim.DYNAMIC},
         },
         dynamo=True,
         verbose=False,

@@ -37,7 +37,7 @@ from retrieval.reranker_training.tokens import (
     tokens_of,
 )
 
-VALIDATION_SHARE = 0.1
+HELD_OUT_SHARE = 0.2
 CHECKPOINT_FILE = "checkpoint.pt"
 _CANDIDATE_FILE = "candidate.onnx"
 
@@ -48,14 +48,14 @@ Progress = Callable[[str, int, int], None]
 class TrainingReport:
     """What a training measured on the pictures held out, and whether it was put in place.
 
-    Recalls at 1 in [0, 1]: `first_stage` without any reranker, `before` with the one in use
+    `held_out_captions` counts those that the comparison is made on. Recalls at 1 in [0, 1]: `first_stage` without any reranker, `before` with the one in use
     until now (the same where there is none), `after` with the new one. `weight` is what the
     fusion gives the new reranker's score.
     """
 
     pictures: int
     captions: int
-    validation_captions: int
+    held_out_captions: int
     skipped: tuple[Skipped, ...]
     epochs: int
     first_stage: float
@@ -77,7 +77,8 @@ def train_for_index(
 ) -> TrainingReport:
     """Train a reranker and install it in `folder` where it is at least as good as what is used.
 
-    A tenth of the pictures is held out for early stopping, the fusion weight and the comparison.
+    A tenth of the pictures is held out for early stopping and the fusion weight, another for the
+    comparison.
     With `resume` a training that was cut off goes on from its last epoch. Raises
     RerankerTrainingError where the model, the captions or the installation do not allow it.
     """
@@ -89,8 +90,10 @@ def train_for_index(
         )
     encoded = encode_set(encoder, pictures, images, progress)
     whole = tokens_of(encoder, encoded)
-    kept, held_out = split_pictures(len(encoded.names), VALIDATION_SHARE, settings.seed)
-    validation = subset(whole, held_out)
+    kept, held_out = split_pictures(len(encoded.names), HELD_OUT_SHARE, settings.seed)
+    # Choosing the epoch and the weight flatters the part it is done on; the comparison with what
+    # is in use is on pictures that neither has seen.
+    validation, compared = subset(whole, held_out[::2]), subset(whole, held_out[1::2])
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / CHECKPOINT_FILE
     if not resume:
@@ -105,14 +108,16 @@ def train_for_index(
     )
     candidate = folder / _CANDIDATE_FILE
     export(trained.network, candidate)
-    seen = _only(encoded, held_out)
-    new = OnnxSecondStage(candidate, "new", trained.best.weight, validation.patches)
-    after = _recall(encoder, seen, validation, new, settings.candidates)
+    seen = _only(encoded, held_out[1::2])
+    new = OnnxSecondStage(candidate, "new", trained.best.weight, compared.patches)
+    after = _recall(encoder, seen, compared, new, settings.candidates)
+    first_stage = _first_stage_recall(compared)
     used = _in_use(folder, encoder)
-    before = trained.best.first_stage
+    before = first_stage
     if used is not None:
-        before = _recall(encoder, seen, validation, used(seen), settings.candidates)
-    installed = after >= before
+        before = _recall(encoder, seen, compared, used(seen), settings.candidates)
+    # A weight of nought means that the best the new one can do is to keep silent.
+    installed = trained.best.weight > 0 and after >= before
     if installed:
         candidate.replace(folder / RERANKER_FILE)
         _write_settings(folder, encoder, trained.best.weight, before, after)
@@ -122,10 +127,10 @@ def train_for_index(
     return TrainingReport(
         pictures=len(encoded.names),
         captions=len(encoded.captions),
-        validation_captions=len(validation.owner),
+        held_out_captions=len(compared.owner),
         skipped=encoded.skipped,
         epochs=len(trained.epochs),
-        first_stage=trained.best.first_stage,
+        first_stage=first_stage,
         before=before,
         after=after,
         weight=trained.best.weight,
@@ -171,6 +176,12 @@ def _only(encoded: EncodedSet, pictures: np.ndarray) -> EncodedSet:
         text_vectors=encoded.text_vectors[mine],
         skipped=(),
     )
+
+
+def _first_stage_recall(data: TokenSet) -> float:
+    first = data.text_vectors @ data.picture_vectors.T
+    ranks = rank_right_answers(first, data.owner, np.arange(len(data.patches)))
+    return float(hits_at(ranks, 1).mean())
 
 
 def _recall(
