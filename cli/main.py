@@ -1,0 +1,101 @@
+"""The command line's entry: the `mmsearch` group, its errors and exit codes.
+
+Each command lives in a module of its own under `cli.commands` and loads when it is called, so that
+`mmsearch --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from retrieval.errors import MmsearchError
+
+# Name → (module, one line of help): the help must not cost the import of every command.
+COMMANDS = {
+    "index": ("index", "Index the pictures in folders."),
+    "query": ("query", "Find pictures by words, or by a picture."),
+    "status": ("status", "Show what is indexed, and what failed."),
+    "remove": ("remove", "Forget a folder or a picture."),
+    "move": ("move", "Say that an indexed folder now lies elsewhere."),
+    "models": ("models", "List the models that can be used."),
+    "eval": ("eval", "Measure how well captions find their pictures."),
+    "train-reranker": ("train_reranker", "Train the reranker on your own captions."),
+}
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 a general error, or files failed under --strict; 2 wrong usage, or no "
+    "index yet; 3 the index was made with another model; 4 unknown model; 5 another process is "
+    "writing; 6 the catalogue cannot be used; 130 interrupted."
+)
+
+
+class CommandGroup(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands, in the order of first use."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command's own module, imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"cli.commands.{COMMANDS[cmd_name][0]}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(cls=CommandGroup, epilog=EXIT_CODES)
+@click.option(
+    "--index-dir",
+    type=click.Path(file_okay=False),
+    envvar="MMSEARCH_INDEX_DIR",
+    help="The index to use, instead of your own in your data folder.",
+)
+@click.version_option(package_name="mmsearch", prog_name="mmsearch")
+@click.pass_context
+def group(ctx: click.Context, index_dir: str | None) -> None:
+    """Find your pictures by what is in them.
+
+    \b
+    mmsearch index ~/Pictures
+    mmsearch query "a dog on a beach"
+    """
+    ctx.obj = index_dir
+
+
+def main() -> None:
+    """Run the command line; errors come out as one sentence and an exit code."""
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    try:
+        code = group.main(standalone_mode=False)
+        sys.stdout.flush()
+    except MmsearchError as error:
+        click.echo(f"Error: {error}", err=True)
+        code = error.exit_code
+    except click.Abort:
+        click.echo("Stopped.", err=True)
+        code = 130
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except KeyboardInterrupt:
+        code = 130
+    except BrokenPipeError:
+        # Whoever read our output, as `head`, has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()
