@@ -11,6 +11,7 @@ import os
 import platform
 import sys
 import tempfile
+from importlib import import_module
 from pathlib import Path
 
 from retrieval.encoders.registry import DEFAULT_MODEL, load_encoder
@@ -91,10 +92,9 @@ def _measure(
 def _tiny_set(folder: Path) -> Path:
     """Copy the photographs into a folder; returns their captions file."""
     sys.path.insert(0, str(REPOSITORY / "tests"))
-    from photos import CAPTIONS, copy_photos
-
-    copy_photos(folder)
-    return Path(CAPTIONS)
+    photos = import_module("photos")
+    photos.copy_photos(folder)
+    return Path(photos.CAPTIONS)
 
 
 def _rows(title: str, direction: Direction) -> list[str]:

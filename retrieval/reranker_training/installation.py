@@ -48,9 +48,10 @@ Progress = Callable[[str, int, int], None]
 class TrainingReport:
     """What a training measured on the pictures held out, and whether it was put in place.
 
-    `held_out_captions` counts those that the comparison is made on. Recalls at 1 in [0, 1]: `first_stage` without any reranker, `before` with the one in use
-    until now (the same where there is none), `after` with the new one. `weight` is what the
-    fusion gives the new reranker's score.
+    `held_out_captions` counts those that the comparison is made on. Recalls at 1, in [0, 1], on
+    them: `first_stage` without any reranker, `before` with the one in use until now (the same
+    where there is none), `after` with the new one. `weight` is what the fusion gives the new
+    reranker's score.
     """
 
     pictures: int
