@@ -7,20 +7,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from indexer.load import LoadedFile
+from indexer.roots import is_populated
+from indexer.scan import ScannedFile
 from indexer.summary import IndexSummary
 from retrieval.catalog import Catalog, KnownFile, PictureFacts, Root, WriteTransaction
-from retrieval.encoders.base import Encoder, PictureEncoding
+from retrieval.encoders.base import Encoder, PictureEncoding, Pixels
 from retrieval.errors import PictureError
 from retrieval.token_cache import TokenCache
+
+# Failures after which a picture that was indexed before is kept: its content may be as it was.
+KEPT_FAILURES = frozenset({"unreadable", "vanished"})
 
 
 class BatchWriter:
     """Encodes batches of one root and writes them. Counts what it does in the summary.
 
+    `load_again` decodes a file whose content is no longer in the catalogue when its turn comes.
     `encoder` is called when the first picture needs it.
     """
 
@@ -29,6 +36,7 @@ class BatchWriter:
         catalog: Catalog,
         root: Root,
         known: Mapping[str, KnownFile],
+        load_again: Callable[[ScannedFile], LoadedFile],
         encoder: Callable[[], Encoder],
         tokens: Callable[[], TokenCache],
         summary: IndexSummary,
@@ -36,6 +44,7 @@ class BatchWriter:
         self._catalog = catalog
         self._root = root
         self._known = known
+        self._load_again = load_again
         self._encoder = encoder
         self._tokens = tokens
         self._summary = summary
@@ -43,35 +52,78 @@ class BatchWriter:
 
     def write(self, batch: Sequence[LoadedFile]) -> None:
         """Encode what must be encoded; write rows, vectors and failures in one transaction."""
-        fresh = [loaded for loaded in batch if loaded.picture is not None]
-        encoding = self._encode(fresh)
+        settled = self._settle(batch)
+        decoded = [loaded for loaded in settled if loaded.picture is not None]
+        encoding = self._encode(decoded)
+        # Before the commit: old tokens beside a new vector would give wrong answers.
+        outdated = self._outdated_ids(settled)
+        if outdated:
+            self._tokens().remove(sorted(outdated))
+        copies: list[tuple[int, int]] = []
         with self._catalog.transaction() as change:
-            ids = self._add(change, fresh, encoding)
-            for loaded in batch:
+            ids = self._add(change, decoded, encoding)
+            for loaded in settled:
                 if loaded.failure is not None:
                     self._fail(change, loaded, loaded.failure)
                 elif loaded.known_ids:
-                    self._reuse(change, loaded)
+                    copies += self._reuse(change, loaded)
+        # After the commit: tokens without a row would be wrong, a row without tokens is slow.
         if encoding is not None and encoding.patch_tokens is not None:
-            # After the commit: tokens without a row would be wrong, a row without tokens is slow.
             self._tokens().put(ids, encoding.patch_tokens)
+        for source, copy in copies:
+            if source not in outdated:
+                self._tokens().copy(source, copy)
 
     @property
     def moved_ids(self) -> set[int]:
         """Pictures whose file turned up elsewhere, so that they are not taken for removed."""
         return self._moved_ids
 
-    def _encode(self, fresh: Sequence[LoadedFile]) -> PictureEncoding | None:
-        if not fresh:
+    def _settle(self, batch: Sequence[LoadedFile]) -> list[LoadedFile]:
+        """The batch as the catalogue stands now; files were loaded some time ahead of it."""
+        hashes = {loaded.content_hash for loaded in batch if loaded.failure is None}
+        present = self._catalog.ids_with_content(sorted(hashes))
+        settled: list[LoadedFile] = []
+        for loaded in batch:
+            if loaded.failure is None and loaded.content_hash in present:
+                ids = tuple(present[loaded.content_hash])
+                settled.append(replace(loaded, known_ids=ids, picture=None))
+            elif loaded.known_ids:
+                settled.append(self._load_again(loaded.file))
+            else:
+                settled.append(loaded)
+        return settled
+
+    def _encode(self, decoded: Sequence[LoadedFile]) -> PictureEncoding | None:
+        """One row for each of the decoded; files of the same content go through once."""
+        if not decoded:
             return None
-        pixels = np.stack([loaded.picture.pixels for loaded in fresh if loaded.picture])
-        self._summary.encoded += len(fresh)
-        return self._encoder().encode_pictures(pixels)
+        row_of: dict[bytes, int] = {}
+        pixels: list[Pixels] = []
+        for loaded in decoded:
+            if loaded.picture is not None and loaded.content_hash not in row_of:
+                row_of[loaded.content_hash] = len(pixels)
+                pixels.append(loaded.picture.pixels)
+        self._summary.encoded += len(pixels)
+        encoding = self._encoder().encode_pictures(np.stack(pixels))
+        rows = [row_of[loaded.content_hash] for loaded in decoded]
+        tokens = encoding.patch_tokens
+        return PictureEncoding(encoding.vectors[rows], None if tokens is None else tokens[rows])
+
+    def _outdated_ids(self, settled: Sequence[LoadedFile]) -> set[int]:
+        """Pictures whose file has another content now."""
+        outdated: set[int] = set()
+        for loaded in settled:
+            own_id = self._own_id(loaded)
+            is_kept = loaded.failure is not None and loaded.failure.kind in KEPT_FAILURES
+            if own_id is not None and own_id not in loaded.known_ids and not is_kept:
+                outdated.add(own_id)
+        return outdated
 
     def _add(
         self,
         change: WriteTransaction,
-        fresh: Sequence[LoadedFile],
+        decoded: Sequence[LoadedFile],
         encoding: PictureEncoding | None,
     ) -> list[int]:
         if encoding is None:
@@ -79,48 +131,47 @@ class BatchWriter:
         change.set_encoder(self._encoder().identity)
         facts = [
             _facts(loaded, loaded.picture.width_px, loaded.picture.height_px)
-            for loaded in fresh
-            if loaded.picture
+            for loaded in decoded
+            if loaded.picture is not None
         ]
-        paths = [loaded.file.path for loaded in fresh]
-        for path in paths:
-            self._count_added(path)
+        for loaded in decoded:
+            self._count_added(loaded)
+        paths = [loaded.file.path for loaded in decoded]
         return change.add_pictures(self._root.id, paths, facts, encoding.vectors)
 
-    def _reuse(self, change: WriteTransaction, loaded: LoadedFile) -> None:
-        """The same content is known: the file was touched, or moved, or it is a copy."""
+    def _reuse(self, change: WriteTransaction, loaded: LoadedFile) -> list[tuple[int, int]]:
+        """The same content is known: the file was touched, or moved, or it is a copy.
+
+        Returns from which picture to which other tokens are to be copied.
+        """
         file = loaded.file
-        before = self._known.get(file.path)
-        own_id = before.picture_id if before else None
+        own_id = self._own_id(loaded)
         if own_id is not None and own_id in loaded.known_ids:
             change.touch_picture(own_id, file.size_bytes, file.mtime_ns)
+            change.forget_failures(self._root.id, [file.path])
             self._summary.unchanged += 1
-            return
-        pictures = self._catalog.pictures(loaded.known_ids)
-        twin = next(iter(pictures.values()), None)
-        if twin is None:
-            failure = PictureError("vanished", "its twin was removed while it was read; run again")
-            self._fail(change, loaded, failure)
-            return
+            return []
+        # Read beside the transaction, so that it is still the state that `known_ids` is from.
+        twins = self._catalog.pictures(loaded.known_ids)
+        twin = twins[min(twins)]
         facts = _facts(loaded, twin.width_px, twin.height_px)
-        lost = own_id is None and self._lost_picture(loaded.known_ids)
-        if lost:
+        lost = self._lost_picture(loaded.known_ids) if own_id is None else None
+        if lost is not None:
             change.move_picture(lost, self._root.id, file.path, facts)
             self._moved_ids.add(lost)
             self._summary.moved += 1
-            return
+            return []
         vector = self._catalog.vectors([twin.id])[twin.id].astype(np.float32)
         ids = change.add_pictures(self._root.id, [file.path], [facts], vector[np.newaxis])
-        self._tokens().copy(twin.id, ids[0])
-        self._count_added(file.path)
+        self._count_added(loaded)
+        return [(twin.id, ids[0])]
 
     def _lost_picture(self, ids: Sequence[int]) -> int | None:
-        """Of pictures with the same content, one whose file is gone though its root is there."""
-        roots = [root.path for root in self._catalog.roots() if root.path.is_dir()]
+        """Of pictures with the same content, one whose file is gone though its disk is there."""
+        roots = [root.path for root in self._catalog.roots() if is_populated(root)]
         for picture in self._catalog.pictures(ids).values():
-            is_reachable = any(root in picture.path.parents for root in roots)
             if (
-                is_reachable
+                any(root in picture.path.parents for root in roots)
                 and picture.id not in self._moved_ids
                 and not os.path.lexists(picture.path)
             ):
@@ -129,10 +180,10 @@ class BatchWriter:
 
     def _fail(self, change: WriteTransaction, loaded: LoadedFile, failure: PictureError) -> None:
         file = loaded.file
-        before = self._known.get(file.path)
-        if before and before.picture_id is not None and failure.kind not in KEPT_FAILURES:
+        own_id = self._own_id(loaded)
+        if own_id is not None and failure.kind not in KEPT_FAILURES:
             # Its content is another now, and cannot be read: the old vector no longer shows it.
-            change.remove_pictures([before.picture_id])
+            change.remove_pictures([own_id])
         change.record_failure(
             self._root.id,
             file.path,
@@ -143,16 +194,16 @@ class BatchWriter:
         )
         self._summary.failed += 1
 
-    def _count_added(self, path: str) -> None:
-        before = self._known.get(path)
-        if before is not None and before.picture_id is not None:
-            self._summary.changed += 1
-        else:
+    def _own_id(self, loaded: LoadedFile) -> int | None:
+        """The picture that stood under this path before the run."""
+        before = self._known.get(loaded.file.path)
+        return before.picture_id if before is not None else None
+
+    def _count_added(self, loaded: LoadedFile) -> None:
+        if self._own_id(loaded) is None:
             self._summary.new += 1
-
-
-# Failures after which a picture that was indexed before is kept: its content may be as it was.
-KEPT_FAILURES = frozenset({"unreadable", "vanished"})
+        else:
+            self._summary.changed += 1
 
 
 def _facts(loaded: LoadedFile, width_px: int, height_px: int) -> PictureFacts:

@@ -49,11 +49,11 @@ def compare(scan: Scan, known: Mapping[str, KnownFile]) -> Differences:
     vanished: dict[str, int] = {}
     mended: list[str] = []
     for path in gone:
-        picture_id = known[path].picture_id
-        if picture_id is None:
+        before = known[path]
+        if before.failure_kind is not None:
             mended.append(path)
-        else:
-            vanished[path] = picture_id
+        if before.picture_id is not None:
+            vanished[path] = before.picture_id
     return Differences(to_read, vanished, mended, unchanged, still_failing)
 
 

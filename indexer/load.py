@@ -23,6 +23,8 @@ from retrieval.preprocessing import Preprocessing
 
 # What all open files may take together: their bytes and their decoded pixels.
 MEMORY_BUDGET_BYTES = 384 * 2**20
+# No photograph is that large; reading a disk image that is called .tif would fill the memory.
+MAX_FILE_BYTES = 2**30
 _BYTES_A_PIXEL = 4
 _AHEAD_A_WORKER = 16
 
@@ -68,7 +70,7 @@ class Loader:
         waiting: deque[Future[LoadedFile]] = deque()
         try:
             for file in files:
-                waiting.append(pool.submit(self._load_one, file))
+                waiting.append(pool.submit(self._load_one, file, self._find_content))
                 if len(waiting) >= self._workers * _AHEAD_A_WORKER:
                     yield waiting.popleft().result()
             while waiting:
@@ -76,13 +78,19 @@ class Loader:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _load_one(self, file: ScannedFile) -> LoadedFile:
+    def load_again(self, file: ScannedFile) -> LoadedFile:
+        """Read and decode a file whose content has turned out not to be known after all."""
+        return self._load_one(file, lambda _content: ())
+
+    def _load_one(
+        self, file: ScannedFile, find_content: Callable[[bytes], Sequence[int]]
+    ) -> LoadedFile:
         content_hash = b""
         try:
             with self._budget.hold(file.size_bytes):
                 data = _read(self._root / file.path)
                 content_hash = hashlib.blake2b(data, digest_size=16).digest()
-                known = tuple(self._find_content(content_hash))
+                known = tuple(find_content(content_hash))
                 if known:
                     return LoadedFile(file, content_hash, known_ids=known)
                 pixels = declared_pixels(data)
@@ -118,7 +126,10 @@ class ByteBudget:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size > MAX_FILE_BYTES:
+                raise PictureError("too-large", "the file is larger than 1 GiB")
+            return file.read()
     except FileNotFoundError as error:
         raise PictureError("vanished", "the file is no longer there") from error
     except OSError as error:

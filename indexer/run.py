@@ -7,9 +7,10 @@ what is gone → bring the index file up to date.
 from __future__ import annotations
 
 import os
+import threading
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
 from itertools import islice
 from typing import TypeVar
 
@@ -17,7 +18,7 @@ from indexer.batch import BatchWriter
 from indexer.compare import Differences, compare
 from indexer.load import Loader
 from indexer.lock import writer_lock
-from indexer.roots import Target, is_reachable, settle_targets
+from indexer.roots import Target, absolute, is_reachable, require_there, settle_targets
 from indexer.scan import Scan, scan
 from indexer.summary import IndexSummary, Progress, SilentProgress
 from retrieval.catalog import Catalog, KnownFile
@@ -39,20 +40,33 @@ def index_folders(
     model: str | None = None,
     encoder: Encoder | None = None,
     progress: Progress | None = None,
+    stop: threading.Event | None = None,
 ) -> IndexSummary:
     """Index all pictures below the paths, and forget those that are gone from there.
 
     `model` names the encoder of a new index; an index that exists keeps its own. `encoder` is for
-    an encoder object of one's own. Interrupted by Ctrl-C, it keeps what was committed, brings the
-    index file up to date and returns a summary that says so.
+    an encoder object of one's own. Interrupted by Ctrl-C, or between two batches once `stop` is
+    set, it keeps what was committed, brings the index file up to date and returns a summary that
+    says so.
 
     Raises MmsearchError where a path is not there, EncoderMismatchError where the index was made
     with another model, IndexBusyError where another process writes to it.
     """
     started = time.monotonic()
     location = locate_index(index_dir)
-    with writer_lock(location), Catalog.create(location.catalog) as catalog:
-        run = _Run(catalog, location, _EncoderChoice(catalog, model, encoder), progress)
+    if not location.catalog.exists():
+        # Before anything is made: a mistyped path must not leave an empty index behind.
+        for path in paths:
+            require_there(absolute(path))
+    with (
+        writer_lock(location),
+        Catalog.create(location.catalog) as catalog,
+        warnings.catch_warnings(),
+    ):
+        # Pillow warns of oddities in files that it reads all the same.
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        choice = _EncoderChoice(catalog, model, encoder)
+        run = _Run(catalog, location, choice, progress or SilentProgress(), stop)
         run.index(settle_targets(catalog, paths))
         run.summary.elapsed_s = time.monotonic() - started
         return run.summary
@@ -64,14 +78,23 @@ class _EncoderChoice:
     def __init__(self, catalog: Catalog, model: str | None, encoder: Encoder | None) -> None:
         self._made_by = catalog.encoder
         self._given = encoder
+        self._loading = threading.Lock()
+        self._loaded: Encoder | None = None
         own = self._made_by.name if self._made_by else None
         self._name = (encoder.identity.name if encoder else model) or own or DEFAULT_MODEL
         if own is not None and self._name != own:
             raise self._mismatch(self._name)
 
-    @cached_property
+    @property
     def encoder(self) -> Encoder:
         """The encoder; raises EncoderMismatchError where it is not the index's own."""
+        # The threads that decode ask for it at the same time.
+        with self._loading:
+            if self._loaded is None:
+                self._loaded = self._load()
+            return self._loaded
+
+    def _load(self) -> Encoder:
         chosen = self._given or load_encoder(self._name)
         if self._made_by is not None and chosen.identity != self._made_by:
             raise self._mismatch(f"{chosen.identity.name} ({chosen.identity.fingerprint[:8]})")
@@ -95,12 +118,15 @@ class _Run:
         catalog: Catalog,
         location: IndexLocation,
         choice: _EncoderChoice,
-        progress: Progress | None,
+        progress: Progress,
+        stop: threading.Event | None,
     ) -> None:
         self._catalog = catalog
         self._location = location
         self._choice = choice
-        self._progress = progress or SilentProgress()
+        self._progress = progress
+        self._stop = stop or threading.Event()
+        self._tokens: TokenCache | None = None
         self.summary = IndexSummary()
 
     def index(self, targets: Sequence[Target]) -> None:
@@ -114,7 +140,9 @@ class _Run:
             self.summary.interrupted = True
         finally:
             self._progress.finish()
-        VectorStore(self._location.folder).refresh(self._catalog)
+            if self._tokens is not None:
+                self._tokens.close()
+        self._refresh_vectors()
 
     def _is_there(self, target: Target) -> bool:
         if is_reachable(target.root):
@@ -136,30 +164,39 @@ class _Run:
     ) -> None:
         self.summary.unchanged += differences.unchanged
         self.summary.failed += differences.still_failing
-        self._note_scan_failures(target, found)
-        writer = BatchWriter(
-            self._catalog,
-            target.root,
-            known,
-            lambda: self._choice.encoder,
-            lambda: self._tokens,
-            self.summary,
-        )
+        self._note_scan_failures(target, found, known)
         loader = Loader(
             target.root.path,
             lambda content: self._catalog.ids_with_content([content]).get(content, ()),
             lambda: self._choice.encoder.preprocessing,
         )
+        writer = BatchWriter(
+            self._catalog,
+            target.root,
+            known,
+            loader.load_again,
+            lambda: self._choice.encoder,
+            self._open_tokens,
+            self.summary,
+        )
         for batch in _batches(loader.load(differences.to_read), BATCH_SIZE):
+            if self._stop.is_set():
+                raise KeyboardInterrupt
             writer.write(batch)
             self._progress.advance(len(batch))
         self._forget(target, differences, writer.moved_ids)
 
-    def _note_scan_failures(self, target: Target, found: Scan) -> None:
-        if not found.failures:
+    def _note_scan_failures(self, target: Target, found: Scan, known: dict[str, KnownFile]) -> None:
+        self.summary.failed += len(found.failures)
+        fresh = {
+            path: failure
+            for path, failure in found.failures.items()
+            if path not in known or known[path].failure_kind != failure.kind
+        }
+        if not fresh:
             return
         with self._catalog.transaction() as change:
-            for path, failure in found.failures.items():
+            for path, failure in fresh.items():
                 change.record_failure(
                     target.root.id,
                     path,
@@ -168,25 +205,37 @@ class _Run:
                     kind=failure.kind,
                     reason=failure.reason,
                 )
-        self.summary.failed += len(found.failures)
 
     def _forget(self, target: Target, differences: Differences, moved_ids: set[int]) -> None:
-        gone = [id_ for id_ in differences.vanished.values() if id_ not in moved_ids]
-        # Those that moved in an earlier folder of this run stand under another path by now.
-        present = self._catalog.pictures(gone)
-        gone = [id_ for id_ in gone if id_ in present and not os.path.lexists(present[id_].path)]
+        lost = {id_: path for path, id_ in differences.vanished.items() if id_ not in moved_ids}
+        # Those that moved in another folder of this run stand under another path by now.
+        present = self._catalog.pictures(list(lost))
+        gone = [
+            id_
+            for id_, path in lost.items()
+            if id_ in present and present[id_].path == target.root.path / path
+        ]
         if not gone and not differences.mended:
             return
         with self._catalog.transaction() as change:
             change.remove_pictures(gone)
             change.forget_failures(target.root.id, differences.mended)
-        self._tokens.remove(gone)
+        if gone:
+            self._open_tokens().remove(gone)
         self.summary.removed += len(gone)
 
-    @cached_property
-    def _tokens(self) -> TokenCache:
-        encoder = self._catalog.encoder or self._choice.encoder.identity
-        return TokenCache.open(self._location.tokens, encoder.fingerprint)
+    def _open_tokens(self) -> TokenCache:
+        if self._tokens is None:
+            encoder = self._catalog.encoder or self._choice.encoder.identity
+            self._tokens = TokenCache.open(self._location.tokens, encoder.fingerprint)
+        return self._tokens
+
+    def _refresh_vectors(self) -> None:
+        store = VectorStore(self._location.folder)
+        manifest = store.manifest()
+        # Asked here, so that a run that changes nothing does not load FAISS to find that out.
+        if manifest is None or manifest.generation != self._catalog.generation:
+            store.refresh(self._catalog)
 
 
 def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:

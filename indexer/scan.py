@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from retrieval.errors import PictureError
 from retrieval.pictures import SUFFIXES
+
+_Identity = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -33,74 +36,106 @@ class Scan:
 
 
 def scan(root: Path, below: str = "") -> Scan:
-    """All picture files of a root, or of a folder or single file `below` it.
+    """All picture files of a root, or of a folder or single file `below` it, in a fixed order.
 
-    Hidden files and folders are passed over. Symbolic links are followed; a folder is entered
-    once, and one that leads back into itself is noted as a failure of kind `loop`.
+    Hidden files and folders are passed over. Symbolic links are followed, those to folders after
+    everything else: a folder is entered once, under its own name where it has one here. A link
+    that leads back to a folder above it is noted as a failure of kind `loop`.
     """
     found = Scan()
     start = os.path.join(root, below) if below else os.fspath(root)  # noqa: PTH118
-    if os.path.isfile(start):  # noqa: PTH113
-        facts = os.stat(start)  # noqa: PTH116
-        found.files.append(ScannedFile(below, facts.st_size, facts.st_mtime_ns))
-        return found
     try:
-        identity = _identity(start)
-    except OSError:
+        if os.path.isfile(start):  # noqa: PTH113
+            facts = os.stat(start)  # noqa: PTH116
+            found.files.append(ScannedFile(below, facts.st_size, facts.st_mtime_ns))
+            return found
+        _Walk(found).run(start, below)
+    except (FileNotFoundError, NotADirectoryError):
         return found
-    _walk(start, below, found, ancestors=(identity,), entered={identity})
-    found.is_empty = not found.files and not found.failures and not any(os.scandir(start))
+    except OSError as error:
+        found.failures[below] = _unreadable(error)
+        return found
+    found.files.sort(key=lambda file: file.path)
     return found
 
 
-def _walk(
-    folder: str,
-    relative: str,
-    found: Scan,
-    ancestors: tuple[tuple[int, int], ...],
-    entered: set[tuple[int, int]],
-) -> None:
-    try:
-        with os.scandir(folder) as entries:
-            listing = sorted(entries, key=lambda entry: entry.name)
-    except OSError as error:
-        found.failures[relative] = PictureError(
-            "unreadable", f"the folder cannot be read ({error.strerror})"
-        )
-        return
-    for entry in listing:
-        if entry.name.startswith("."):
-            continue
-        path = f"{relative}/{entry.name}" if relative else entry.name
+@dataclass(frozen=True)
+class _Folder:
+    """A folder to look into. `above` identifies it and every folder on the way to it."""
+
+    path: str
+    relative: str
+    above: tuple[_Identity, ...]
+
+
+class _Walk:
+    """One walk down from a folder; a queue in place of recursion, so that depth has no bound."""
+
+    def __init__(self, found: Scan) -> None:
+        self._found = found
+        self._entered: set[_Identity] = set()
+        self._folders: deque[_Folder] = deque()
+        self._links: deque[_Folder] = deque()
+
+    def run(self, start: str, relative: str) -> None:
+        identity = _identity(start)
+        self._entered.add(identity)
+        self._look_into(_Folder(start, relative, (identity,)))
+        self._found.is_empty = not self._found.failures and not any(os.scandir(start))
+        while self._folders or self._links:
+            if self._folders:
+                self._look_into(self._folders.popleft())
+            else:
+                self._enter(self._links.popleft())
+
+    def _look_into(self, folder: _Folder) -> None:
         try:
-            if entry.is_dir():
-                _enter(entry, path, found, ancestors, entered)
-            elif _has_picture_suffix(entry.name) and entry.is_file():
-                facts = entry.stat()
-                found.files.append(ScannedFile(path, facts.st_size, facts.st_mtime_ns))
+            with os.scandir(folder.path) as entries:
+                listing = sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
-            found.failures[path] = PictureError("unreadable", f"it cannot be read ({error})")
+            self._found.failures[folder.relative] = _unreadable(error)
+            return
+        for entry in listing:
+            if entry.name.startswith("."):
+                continue
+            path = f"{folder.relative}/{entry.name}" if folder.relative else entry.name
+            try:
+                self._look_at(entry, path, folder)
+            except OSError as error:
+                self._found.failures[path] = _unreadable(error)
+
+    def _look_at(self, entry: os.DirEntry[str], path: str, folder: _Folder) -> None:
+        if entry.is_dir(follow_symlinks=False):
+            self._enter(_Folder(entry.path, path, folder.above))
+        elif _has_picture_suffix(entry.name) and entry.is_file():
+            facts = entry.stat()
+            self._found.files.append(ScannedFile(path, facts.st_size, facts.st_mtime_ns))
+        elif entry.is_symlink() and entry.is_dir():
+            self._links.append(_Folder(entry.path, path, folder.above))
+
+    def _enter(self, folder: _Folder) -> None:
+        try:
+            identity = _identity(folder.path)
+        except OSError as error:
+            self._found.failures[folder.relative] = _unreadable(error)
+            return
+        if identity in folder.above:
+            self._found.failures[folder.relative] = PictureError(
+                "loop", "the link leads back to a folder above it"
+            )
+        elif identity not in self._entered:
+            self._entered.add(identity)
+            self._folders.append(_Folder(folder.path, folder.relative, (*folder.above, identity)))
 
 
-def _enter(
-    entry: os.DirEntry[str],
-    path: str,
-    found: Scan,
-    ancestors: tuple[tuple[int, int], ...],
-    entered: set[tuple[int, int]],
-) -> None:
-    identity = _identity(entry.path)
-    if identity in ancestors:
-        found.failures[path] = PictureError("loop", "the link leads back to a folder above it")
-    elif identity not in entered:
-        entered.add(identity)
-        _walk(entry.path, path, found, (*ancestors, identity), entered)
-
-
-def _identity(folder: str) -> tuple[int, int]:
+def _identity(folder: str) -> _Identity:
     facts = os.stat(folder)  # noqa: PTH116 - strings are several times faster than Path here
     return facts.st_dev, facts.st_ino
 
 
 def _has_picture_suffix(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122
+
+
+def _unreadable(error: OSError) -> PictureError:
+    return PictureError("unreadable", f"it cannot be read ({error.strerror})")

@@ -30,6 +30,10 @@ SUFFIXES = frozenset(
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 _UPRIGHT_SWAPPED = frozenset({5, 6, 7, 8})
 _ORIENTATION_TAG = 0x0112
+# The formats whose decoder can leave out detail, so that less is decoded than is declared.
+_REDUCIBLE = frozenset({"JPEG", "MPO"})
+# A strip of one pixel by a million would grow to gigabytes where its shorter side is scaled up.
+_MAX_ASPECT = 8
 # Pillow's own bound warns and fails at sizes of its choosing; `_open` stands in for it.
 Image.MAX_IMAGE_PIXELS = None
 
@@ -50,8 +54,12 @@ def decode(data: bytes, preprocessing: Preprocessing) -> DecodedPicture:
     """
     with _reasons():
         picture = _open(data)
-        width, height = _upright_size(picture)
+        declared = picture.size
         upright = _upright_rgb(picture, preprocessing.size_px)
+        width, height = upright.size
+        if picture.format in _REDUCIBLE:
+            is_turned = _orientation(picture) in _UPRIGHT_SWAPPED
+            width, height = declared[::-1] if is_turned else declared
         return DecodedPicture(to_pixels(upright, preprocessing), width, height)
 
 
@@ -72,7 +80,8 @@ def read_picture(
     """
     with _reasons():
         if isinstance(source, Image.Image):
-            return _upright_rgb(source, smallest_side_px)
+            # A copy: reducing and turning happen in place, and the caller's picture is not ours.
+            return _upright_rgb(source.copy(), smallest_side_px)
         data = source if isinstance(source, bytes) else Path(source).read_bytes()
         return _upright_rgb(_open(data), smallest_side_px)
 
@@ -83,6 +92,7 @@ def to_pixels(picture: Image.Image, preprocessing: Preprocessing) -> NDArray[np.
     resample = _FILTERS[preprocessing.interpolation]
     if preprocessing.resize == "squash":
         return np.asarray(picture.resize((side, side), resample))
+    picture = _middle(picture)
     width, height = picture.size
     # The same rounding as torchvision's Resize and CenterCrop, so that vectors agree with CLIP's.
     if width <= height:
@@ -92,6 +102,16 @@ def to_pixels(picture: Image.Image, preprocessing: Preprocessing) -> NDArray[np.
     resized = picture.resize(size, resample) if size != picture.size else picture
     left, top = round((size[0] - side) / 2.0), round((size[1] - side) / 2.0)
     return np.asarray(resized.crop((left, top, left + side, top + side)))
+
+
+def _middle(picture: Image.Image) -> Image.Image:
+    """The middle of a very long strip: more than the square that will be cut from it."""
+    width, height = picture.size
+    longest = _MAX_ASPECT * min(width, height)
+    if max(width, height) <= longest:
+        return picture
+    left, top = max(0, width - longest) // 2, max(0, height - longest) // 2
+    return picture.crop((left, top, left + min(width, longest), top + min(height, longest)))
 
 
 def _open(data: bytes) -> Image.Image:
@@ -108,10 +128,22 @@ def _open(data: bytes) -> Image.Image:
     return picture
 
 
-def _upright_size(picture: Image.Image) -> tuple[int, int]:
-    width, height = picture.size
-    orientation = picture.getexif().get(_ORIENTATION_TAG)
-    return (height, width) if orientation in _UPRIGHT_SWAPPED else (width, height)
+def _orientation(picture: Image.Image) -> int | None:
+    """The EXIF orientation; None where there is none, or the EXIF data are garbled."""
+    try:
+        orientation = picture.getexif().get(_ORIENTATION_TAG)
+    except Exception:  # Pillow's EXIF reader raises nearly anything on garbled bytes.
+        return None
+    return orientation if isinstance(orientation, int) else None
+
+
+def _turned(picture: Image.Image) -> Image.Image:
+    if _orientation(picture) is None:
+        return picture
+    try:
+        return ImageOps.exif_transpose(picture)
+    except Exception:  # Garbled EXIF data are no reason to do without the picture.
+        return picture
 
 
 def _upright_rgb(picture: Image.Image, smallest_side_px: int | None) -> Image.Image:
@@ -119,7 +151,8 @@ def _upright_rgb(picture: Image.Image, smallest_side_px: int | None) -> Image.Im
         # Twice the wanted size leaves the final resize enough to average over.
         picture.draft("RGB", (2 * smallest_side_px, 2 * smallest_side_px))
     profile = picture.info.get("icc_profile")
-    upright = ImageOps.exif_transpose(picture)
+    picture.load()
+    upright = _turned(picture)
     return _in_srgb(_as_rgb(upright), upright.mode, profile)
 
 

@@ -69,12 +69,19 @@ class Catalog:
         Raises IndexMissingError where there is none, CatalogError where it cannot be read or was
         made by a newer version of mmsearch.
         """
+        missing = IndexMissingError(
+            f"There is no index in {path.parent}: make one with "
+            "`mmsearch index FOLDER`, FOLDER being where your pictures are."
+        )
         if not path.exists():
-            raise IndexMissingError(
-                f"There is no index in {path.parent}: make one with "
-                "`mmsearch index FOLDER`, FOLDER being where your pictures are."
-            )
+            raise missing
         catalog = cls(_sqlite_engine(path))
+        with catalog._reading() as connection:
+            has_tables = inspect(connection).has_table(info.name)
+        if not has_tables:
+            # The run that was to make it was cut off at its first moment.
+            catalog.close()
+            raise missing
         catalog._check_version()
         return catalog
 
@@ -184,7 +191,10 @@ class Catalog:
             for path, size, mtime, kind in connection.execute(failure_query):
                 known[path] = KnownFile(size, mtime, None, kind)
             for picture_id, path, size, mtime in connection.execute(picture_query):
-                known[path] = KnownFile(size, mtime, picture_id)
+                failed = known.get(path)
+                known[path] = KnownFile(
+                    size, mtime, picture_id, failed.failure_kind if failed else None
+                )
         return known
 
     def pictures(self, ids: Sequence[int]) -> dict[int, Picture]:

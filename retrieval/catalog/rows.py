@@ -18,7 +18,9 @@ class Root:
 class KnownFile:
     """What the catalogue remembers of a file, enough to tell whether it changed.
 
-    `picture_id` is None for a file that failed, whose `failure_kind` then says how.
+    `picture_id` is None for a file that was never indexed; `failure_kind` says how reading it
+    failed last, and is None where it did not. A picture that was indexed before its file became
+    unreadable has both.
     """
 
     size_bytes: int

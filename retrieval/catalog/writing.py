@@ -58,6 +58,8 @@ class WriteTransaction:
     def merge_root(self, inner: Root, outer: Root) -> None:
         """Move all rows of a root to one that contains it, and forget the inner root."""
         prefix = inner.path.relative_to(outer.path).as_posix() + "/"
+        # What was wrong with the inner root as a whole is seen anew from the outer one.
+        self.forget_failures(inner.id, [""])
         for table in (pictures, failures):
             paths = self._connection.execute(
                 select(table.c.path).where(table.c.root_id == inner.id)
