@@ -22,7 +22,8 @@ from retrieval.preprocessing import Preprocessing
 
 # A 250-megapixel panorama still fits in memory as RGB; a file that declares more is not decoded.
 MAX_PIXELS = 250_000_000
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "MPO", "PPM")
+# MPO, the stereo and panorama format of cameras, comes in through JPEG.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP")
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".mpo"}
 )
