@@ -24,6 +24,7 @@ T = TypeVar("T")
 Tokens = NDArray[np.int8]
 MAX_TOKEN_BYTES = 16 * 1024
 _IDS_A_STATEMENT = 500
+_IN_MEMORY = Path(":memory:")
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS origin (fingerprint TEXT NOT NULL);
@@ -33,13 +34,15 @@ CREATE TABLE IF NOT EXISTS tokens (
     tokens BLOB NOT NULL
 );
 """
+_COLUMNS = ("picture_id", "patches", "tokens")
 
 
 class TokenCache:
     """Patch tokens, int8 (patches, token_dim), by picture id. Thread-safe."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, fingerprint: str, connection: sqlite3.Connection) -> None:
         self._path = path
+        self._fingerprint = fingerprint
         self._connection = connection
         self._lock = threading.Lock()
 
@@ -52,14 +55,14 @@ class TokenCache:
         """
         for _ in range(2):
             try:
-                return cls(path, _connect(path, fingerprint))
+                return cls(path, fingerprint, _connect(path, fingerprint))
             except sqlite3.DatabaseError as error:
-                if isinstance(error, sqlite3.OperationalError):
+                if not _is_damage(error):
                     break
                 logger.warning("The cache of patch tokens is damaged: beginning it anew.")
                 _delete(path)
         logger.warning("The cache of patch tokens cannot be used: reranking has to do without.")
-        return cls(path, _connect(Path(":memory:"), fingerprint))
+        return cls(path, fingerprint, _connect(_IN_MEMORY, fingerprint))
 
     def put(self, ids: Sequence[int], tokens: Tokens) -> None:
         """Keep tokens, int8 (n, patches, token_dim), of pictures.
@@ -140,8 +143,28 @@ class TokenCache:
             try:
                 return action(self._connection)
             except (sqlite3.Error, ValueError) as error:
-                logger.warning("The cache of patch tokens failed (%s): going on without.", error)
+                if _is_damage(error):
+                    self._begin_anew()
+                else:
+                    logger.warning("The cache of patch tokens failed (%s): doing without.", error)
                 return otherwise
+
+    def _begin_anew(self) -> None:
+        """Put an empty cache in place of one whose damage showed in use."""
+        logger.warning("The cache of patch tokens is damaged: beginning it anew.")
+        with suppress(sqlite3.Error):
+            self._connection.close()
+        _delete(self._path)
+        try:
+            self._connection = _connect(self._path, self._fingerprint)
+        except sqlite3.Error:
+            self._connection = _connect(_IN_MEMORY, self._fingerprint)
+
+
+def _is_damage(error: Exception) -> bool:
+    """Whether the file itself is wrong, rather than busy, out of reach, or on a full disk."""
+    # Its subclasses tell of other things: a lock, a full disk, a cache that was closed.
+    return type(error) is sqlite3.DatabaseError
 
 
 def _connect(path: Path, fingerprint: str) -> sqlite3.Connection:
@@ -151,6 +174,9 @@ def _connect(path: Path, fingerprint: str) -> sqlite3.Connection:
         # A cache: a power cut may cost its last rows, so it need not wait for the disk.
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.executescript(_SCHEMA)
+        columns = tuple(row[1] for row in connection.execute("PRAGMA table_info(tokens)"))
+        if columns != _COLUMNS:
+            raise sqlite3.DatabaseError("the file holds other tables than a cache of tokens")
         with connection:
             origin = connection.execute("SELECT fingerprint FROM origin").fetchone()
             if origin is None or origin[0] != fingerprint:
