@@ -57,4 +57,5 @@ class MultiHeadAttention(nn.Module):
 
     def _split(self, x: Tensor) -> Tensor:
         """(n, T, dim) → (n, heads, T, dim / heads)."""
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        rows, length, width = x.shape
+        return x.view(rows, length, self.heads, width // self.heads).transpose(1, 2)

@@ -36,7 +36,7 @@ def trunk_activations(
 ) -> Activations:
     """Activations (count, S/16, S/16, 96) of the pictures `read(0…count-1)`, kept in `file`."""
     if file.exists():
-        return np.load(file, mmap_mode="r")
+        return _map(file)
     side = size_px // TRUNK_STRIDE
     unfinished = file.with_suffix(".part.npy")
     store = np.lib.format.open_memmap(
@@ -50,13 +50,18 @@ def trunk_activations(
     store.flush()
     del store
     unfinished.rename(file)
-    return np.load(file, mmap_mode="r")
+    return _map(file)
 
 
 def as_tensor(activations: Activations, rows: Sequence[int] | NDArray[np.int64]) -> Tensor:
     """The activations of some pictures as the tail takes them, float32 (n, 96, h, w)."""
     picked = torch.from_numpy(np.ascontiguousarray(activations[rows]))
     return picked.permute(0, 3, 1, 2).float()
+
+
+def _map(file: Path) -> Activations:
+    activations: Activations = np.load(file, mmap_mode="r")
+    return activations
 
 
 def _forward(trunk: nn.Module, pixels: Pixels) -> Activations:

@@ -111,7 +111,7 @@ def train_contrastive(
             chosen = order[step * settings.batch_size : (step + 1) * settings.batch_size]
             loss = _loss(towers, material, material.rows[chosen], settings, rng)
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(towers.parameters(), 1.0)
             optimizer.step()
             schedule.step()

@@ -36,15 +36,13 @@ class Labelled:
 
 
 def read_pictures(captions_file: Path, images: Path) -> list[Picture]:
-    """The pictures of a captions file (columns image, split, caption), in order of first row."""
+    """The pictures of a captions file (columns image, caption and maybe split), in order."""
     captions: dict[str, list[str]] = {}
     splits: dict[str, str] = {}
     for row in _rows(captions_file):
-        splits.setdefault(row["image"], row["split"])
+        splits.setdefault(row["image"], row.get("split") or "train")
         captions.setdefault(row["image"], []).append(tidy(row["caption"]))
-    return [
-        Picture(images / name, splits[name], tuple(texts)) for name, texts in captions.items()
-    ]
+    return [Picture(images / name, splits[name], tuple(texts)) for name, texts in captions.items()]
 
 
 def read_labelled(folder: Path) -> list[Labelled]:

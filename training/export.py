@@ -6,6 +6,7 @@ products dynamically, the table of word vectors to four bits in blocks of 32.
 
 from __future__ import annotations
 
+import copy
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,7 +42,10 @@ class PictureGraph(nn.Module):
         super().__init__()
         self.trunk = trunk
         self.tail = tail
-        self.heads = heads
+        self.heads = copy.deepcopy(heads)
+        # The head's two wide layers are half of this file's weights; four bits do for them.
+        self.heads.head.add_module("linear", PackedLinear(heads.head.linear))
+        self.heads.head.add_module("inner", PackedLinear(heads.head.inner))
         self.token_scale = token_scale
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
@@ -76,8 +80,27 @@ class PackedEmbedding(nn.Module):
         packed = self.packed[ids].to(torch.int32)
         high = torch.div(packed, 16, rounding_mode="floor")
         codes = torch.cat([packed - high * 16, high], dim=-1).float() - 8.0
-        blocks = codes.unflatten(-1, (-1, _BLOCK)) * self.scales[ids].float().unsqueeze(-1)
+        scales = self.scales[ids].float().unsqueeze(-1)
+        blocks = codes.reshape(*scales.shape[:-1], _BLOCK) * scales
         return blocks.flatten(-2)
+
+
+class PackedLinear(nn.Module):
+    """A linear layer whose weights are kept as a `PackedEmbedding` keeps its table."""
+
+    bias: Tensor
+    rows: Tensor
+
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__()
+        self.table = PackedEmbedding(layer.weight)
+        self.register_buffer("bias", layer.bias.detach().clone())
+        self.register_buffer("rows", torch.arange(layer.out_features))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, in) → (n, out)."""
+        product: Tensor = x @ self.table(self.rows).T + self.bias
+        return product
 
 
 class TextGraph(nn.Module):
@@ -115,7 +138,8 @@ def export_picture_tower(
             outputs=["embedding", "tokens"],
             dynamic={"pixels": {0: torch.export.Dim.DYNAMIC}},
         )
-        quant_pre_process(exact, prepared, skip_symbolic_shape=True)
+        # Its optimiser would unpack the four-bit weights, for good.
+        quant_pre_process(exact, prepared, skip_symbolic_shape=True, skip_optimization=True)
         quantize_static(
             prepared,
             convolved,

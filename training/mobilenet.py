@@ -70,7 +70,8 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, in, h, w) → (n, out, h / stride, w / stride)."""
-        return x + self.layers(x) if self.residual else self.layers(x)
+        y: Tensor = self.layers(x)
+        return x + y if self.residual else y
 
 
 class MobileNetV2(nn.Module):
@@ -78,7 +79,9 @@ class MobileNetV2(nn.Module):
 
     def __init__(self, classes: int = 1001) -> None:
         super().__init__()
-        self.trunk = nn.Sequential(SameConv(3, 32, 3, stride=2), *_stages(32, STAGES[:TRUNK_STAGES]))
+        self.trunk = nn.Sequential(
+            SameConv(3, 32, 3, stride=2), *_stages(32, STAGES[:TRUNK_STAGES])
+        )
         self.tail = nn.Sequential(
             *_stages(TRUNK_CHANNELS, (STAGES[TRUNK_STAGES], LAST_STAGE)),
             SameConv(LAST_STAGE[1], FEATURE_CHANNELS, 1),

