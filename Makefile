@@ -12,13 +12,12 @@ $(BIN)/mmsearch: pyproject.toml
 	$(BIN)/pip install --quiet -e '.[test]'
 	@touch $@
 
-# Index real photographs, ask three questions, write a gallery of the last answers.
+# Index real photographs, ask three questions, write a gallery of the answers.
 demo: $(BIN)/mmsearch
 	$(BIN)/python tests/photos.py demo/photos
 	$(BIN)/mmsearch --index-dir demo/index index demo/photos
-	$(BIN)/mmsearch --index-dir demo/index query "a cat" -k 3
-	$(BIN)/mmsearch --index-dir demo/index query "a rocket on its launch pad" -k 3
-	$(BIN)/mmsearch --index-dir demo/index query "a cup of coffee" -k 6 --gallery demo/gallery.html
+	$(BIN)/python -m examples.gallery demo/photos demo/index demo/gallery.html \
+		"a cat" "a rocket on its launch pad" "a cup of coffee"
 
 test: lint scripts
 	$(BIN)/pytest

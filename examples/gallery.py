@@ -1,0 +1,36 @@
+"""Index a folder, ask several questions, write all answers as one page: the library in use.
+
+python -m examples.gallery PHOTOS INDEX_DIR PAGE.html QUESTION...
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from cli.gallery import Answer, Question, write_gallery
+from indexer import index_folders
+from retrieval import SearchEngine
+
+
+def main(arguments: list[str]) -> None:
+    """Index, ask, write; prints the best answers on the way."""
+    if len(arguments) < 4:
+        raise SystemExit(__doc__)
+    photos, index_dir, page, *questions = arguments
+    summary = index_folders([photos], index_dir)
+    print(f"{summary.new} new pictures in {summary.elapsed_s:.1f} s")
+    asked: list[Question] = []
+    with SearchEngine.open(index_dir) as engine:
+        for question in questions:
+            hits = engine.search(question, k=6)
+            asked.append(Question(question, tuple(Answer(hit) for hit in hits)))
+            print(question)
+            for hit in hits[:3]:
+                print(f"  {hit.score:.3f}  {hit.path.name}")
+    write_gallery(Path(page), asked)
+    print(f"Gallery in {page}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
