@@ -81,13 +81,13 @@ class OpenClipEncoder:
             return TextEncoding(_as_vectors(loaded.model.encode_text(tokens, normalize=True)))
 
     @cached_property
-    def _loaded(self) -> _LoadedModel:
+    def _loaded(self) -> LoadedOpenClip:
         with self._lock:
-            return _LoadedModel(self._name)
+            return LoadedOpenClip(self._name)
 
 
-class _LoadedModel:
-    """The torch side of the encoder, made when it is first needed."""
+class LoadedOpenClip:
+    """An open_clip model ready to run: weights, tokeniser, preprocessing. Loading takes seconds."""
 
     def __init__(self, name: str) -> None:
         import open_clip

@@ -1,0 +1,139 @@
+"""CoCa as a reranker: how likely its decoder, seeing the picture, is to say the question's words.
+
+Yu et al., *CoCa: Contrastive Captioners are Image-Text Foundation Models* (2022), by open_clip.
+torch and open_clip load when something is reranked first.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.errors import UnknownModelError
+from retrieval.rerankers.base import Candidate, RerankQuery, Scores
+from retrieval.rerankers.picture_encodings import DEFAULT_MAX_BYTES, Encoded, PictureEncodings
+from retrieval.score_fusion import ScoreFusion, StandardisedSum
+
+if TYPE_CHECKING:
+    import torch
+
+    from retrieval.encoders.open_clip import LoadedOpenClip
+
+_PICTURES_A_BATCH = 16
+
+
+class CocaReranker:
+    """An open_clip CoCa model, by a name as `OpenClipEncoder` takes it (`coca_ViT-B-32/TAG`).
+
+    The score is the mean log-probability of the question's tokens given the picture (teacher
+    forcing), so that long questions are not punished for being long. Raises UnknownModelError, on
+    first use, where the model cannot be had or is no CoCa.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        fusion: ScoreFusion | None = None,
+        cache_bytes: int = DEFAULT_MAX_BYTES,
+    ) -> None:
+        self._name = name
+        self._fusion = fusion or StandardisedSum()
+        self._cache_bytes = cache_bytes
+        self._loaded: _LoadedCoca | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        """open_clip's name."""
+        return self._name
+
+    @property
+    def needs_tokens(self) -> bool:
+        """It brings its own picture encoder."""
+        return False
+
+    @property
+    def needs_pictures(self) -> bool:
+        """It opens the candidates' files."""
+        return True
+
+    @property
+    def fusion(self) -> ScoreFusion:
+        """By default both stages standardised, with equal shares."""
+        return self._fusion
+
+    def rerank(self, query: RerankQuery, candidates: Sequence[Candidate]) -> Scores:
+        """Mean log-probabilities, float32 (n,), at most 0; NaN where a file cannot be read."""
+        scores = np.full(len(candidates), np.nan, dtype=np.float32)
+        if not candidates or not query.text.strip():
+            return scores
+        model = self._load()
+        words, labels = model.encode_words(query.text)
+        paths = [candidate.path for candidate in candidates]
+        for places, pictures in model.pictures.batches(paths, _PICTURES_A_BATCH):
+            scores[places] = model.mean_log_probability(words, labels, pictures)
+        return scores
+
+    def _load(self) -> _LoadedCoca:
+        with self._lock:
+            if self._loaded is None:
+                from retrieval.encoders.open_clip import LoadedOpenClip
+
+                loaded = LoadedOpenClip(self._name)
+                if not hasattr(loaded.model, "text_decoder"):
+                    raise UnknownModelError(
+                        f"{self._name} is no CoCa model, so it cannot rerank: give one whose name "
+                        "begins with coca_."
+                    )
+                self._loaded = _LoadedCoca(loaded, self._cache_bytes)
+            return self._loaded
+
+
+class _LoadedCoca:
+    """The torch side."""
+
+    def __init__(self, loaded: LoadedOpenClip, cache_bytes: int) -> None:
+        self._loaded = loaded
+        self.pictures = PictureEncodings(self._encode, loaded.preprocessing, cache_bytes)
+
+    def encode_words(self, text: str) -> tuple[torch.Tensor, torch.Tensor]:
+        """Token states (1, L, width) and the tokens (L,) that they have to foretell."""
+        import torch
+
+        model = self._loaded.model
+        with torch.inference_mode():
+            tokens = self._loaded.tokenizer([text]).to(self._loaded.device)
+            _, states = model.text(tokens)
+            # What follows the end mark is padding; attention is causal, so nothing before sees it.
+            length = int((tokens[0] != model.pad_id).nonzero().max()) + 1
+            return states[:, : length - 1], tokens[0, 1:length]
+
+    def mean_log_probability(
+        self, words: torch.Tensor, labels: torch.Tensor, pictures: Encoded
+    ) -> Scores:
+        """Float32 (n,) for picture encodings (n, queries, width)."""
+        import torch
+
+        with torch.inference_mode():
+            seen = torch.from_numpy(pictures).to(self._loaded.device)
+            logits = self._loaded.model.text_decoder(seen, words.expand(len(seen), -1, -1))
+            said = logits.float().log_softmax(dim=-1)
+            wanted = labels.expand(len(seen), -1).unsqueeze(-1)
+            means: Scores = said.gather(-1, wanted).squeeze(-1).mean(dim=-1).cpu().numpy()
+            return means
+
+    def _encode(self, pixels: NDArray[np.uint8]) -> Encoded:
+        """Pixels to what the decoder attends to, float32 (n, queries, width)."""
+        import torch
+
+        loaded = self._loaded
+        with torch.inference_mode():
+            inputs = torch.from_numpy(pixels).to(loaded.device).permute(0, 3, 1, 2).float()
+            inputs = (inputs / 255.0 - loaded.mean) / loaded.deviation
+            encoded: Encoded = loaded.model(inputs)["image_embs"].float().cpu().numpy()
+            return encoded

@@ -1,0 +1,174 @@
+"""The compact reranker: words look at a picture's cached patch tokens by cross-attention.
+
+ONNX Runtime alone runs it. It opens no picture: what it needs was kept when the index was made.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.encoders.compact import CompactEncoder
+from retrieval.encoders.onnx_session import OnnxSession
+from retrieval.errors import UnknownModelError
+from retrieval.rerankers.base import Candidate, RerankQuery, Scores
+from retrieval.score_fusion import AddedScore
+
+RERANKER_FILE = "reranker.onnx"
+SETTINGS_FILE = "reranker.json"
+NAME = "compact"
+
+# Bounds the memory of one run; a whole list of candidates fits in one.
+_PAIRS_A_RUN = 128
+
+
+class Attended(NamedTuple):
+    """What the reranker made of n candidates.
+
+    `scores`: float32 (n,). `attention`: float32 (n, length, patches), how much each token of the
+    question looks at each patch, summing to one over the patches. NaN where a candidate has no
+    tokens.
+    """
+
+    scores: Scores
+    attention: NDArray[np.float32]
+
+
+class CompactReranker:
+    """An exported reranker over the tokens of a compact encoder.
+
+    `grid`: rows and columns of the encoder's patches. `weight` is what its training found best to
+    add its score to a cosine with.
+    """
+
+    def __init__(self, model: Path, grid: tuple[int, int], name: str, weight: float) -> None:
+        self._session = OnnxSession(model)
+        self._grid = grid
+        self._name = name
+        self._fusion = AddedScore(weight)
+
+    @classmethod
+    def built_in(cls, encoder: CompactEncoder) -> Self:
+        """The one that stands beside the model's own files. Raises UnknownModelError."""
+        model = encoder.model_dir / RERANKER_FILE
+        try:
+            settings = json.loads((encoder.model_dir / "config.json").read_text())["reranker"]
+            weight = float(settings["weight"])
+        except (OSError, ValueError, KeyError, TypeError):
+            weight = None
+        if weight is None or not model.is_file():
+            raise UnknownModelError(
+                f"The model {encoder.identity.name} carries no reranker: train one with "
+                "`mmsearch train-reranker`, or search with reranking off."
+            )
+        return cls(model, encoder.token_grid, NAME, weight)
+
+    @classmethod
+    def trained(cls, folder: Path, encoder: CompactEncoder) -> Self:
+        """The one that `mmsearch train-reranker` wrote to `folder`.
+
+        Raises UnknownModelError where there is none, or it belongs to another encoder.
+        """
+        settings = _settings(folder)
+        if settings["encoder"] != encoder.identity.fingerprint:
+            raise UnknownModelError(
+                f"The reranker in {folder} was trained for another model than "
+                f"{encoder.identity.name}: train it again with `mmsearch train-reranker`."
+            )
+        model = folder / RERANKER_FILE
+        return cls(model, encoder.token_grid, str(folder), float(settings["weight"]))
+
+    @property
+    def name(self) -> str:
+        """`compact`, or the folder of a trained one."""
+        return self._name
+
+    @property
+    def needs_tokens(self) -> bool:
+        """It does: patch tokens are all it sees of a picture."""
+        return True
+
+    @property
+    def needs_pictures(self) -> bool:
+        """It opens no file."""
+        return False
+
+    @property
+    def fusion(self) -> AddedScore:
+        """Cosine + weight · score, as in its training."""
+        return self._fusion
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of the patches that its attention is over."""
+        return self._grid
+
+    def rerank(self, query: RerankQuery, candidates: Sequence[Candidate]) -> Scores:
+        """Scores, float32 (n,); NaN for candidates without tokens and questions without words."""
+        scores = np.full(len(candidates), np.nan, dtype=np.float32)
+        for places, found in self._runs(query, candidates, ["scores"]):
+            scores[places] = found[0]
+        return scores
+
+    def attend(self, query: RerankQuery, candidates: Sequence[Candidate]) -> Attended:
+        """The scores of n candidates with the attention that led to them.
+
+        The second axis of the maps runs over all tokens of the question's encoding, marks
+        included; `word_mask` says which of them count.
+        """
+        length = 0 if query.encoding.word_mask is None else query.encoding.word_mask.shape[1]
+        rows, columns = self.grid
+        scores = np.full(len(candidates), np.nan, dtype=np.float32)
+        attention = np.full((len(candidates), length, rows * columns), np.nan, dtype=np.float32)
+        for places, found in self._runs(query, candidates, ["scores", "attention"]):
+            scores[places], attention[places] = found
+        return Attended(scores, attention)
+
+    def _runs(
+        self, query: RerankQuery, candidates: Sequence[Candidate], outputs: list[str]
+    ) -> Iterator[tuple[list[int], list[np.ndarray]]]:
+        """Places of candidates in the list, and the graph's outputs for them, run by run."""
+        encoding = query.encoding
+        if encoding.word_tokens is None or encoding.word_mask is None:
+            return
+        if not encoding.word_mask.any():
+            return
+        rows, columns = self._grid
+        whole = (rows * columns, encoding.word_tokens.shape[2])
+        # Tokens of another shape are a cache's damage: as good as missing.
+        places = [
+            place
+            for place, candidate in enumerate(candidates)
+            if candidate.patch_tokens is not None and candidate.patch_tokens.shape == whole
+        ]
+        for start in range(0, len(places), _PAIRS_A_RUN):
+            some = places[start : start + _PAIRS_A_RUN]
+            patches = [candidates[i].patch_tokens for i in some]
+            inputs = {
+                "words": encoding.word_tokens,
+                "mask": encoding.word_mask,
+                "patches": np.stack([own for own in patches if own is not None]),
+            }
+            yield some, self._session.run(outputs, inputs)
+
+
+def is_trained_reranker(folder: Path) -> bool:
+    """Whether `mmsearch train-reranker` has put a reranker there."""
+    return (folder / RERANKER_FILE).is_file() and (folder / SETTINGS_FILE).is_file()
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads((folder / SETTINGS_FILE).read_text())
+        if not (folder / RERANKER_FILE).is_file():
+            raise FileNotFoundError(folder / RERANKER_FILE)
+        return {"encoder": str(found["encoder"]), "weight": float(found["weight"])}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UnknownModelError(
+            f"{folder} holds no reranker: give a folder that `mmsearch train-reranker` wrote."
+        ) from error
