@@ -75,7 +75,7 @@ def command(
         f"{100 * report.before:.1f} before, {100 * report.after:.1f} after."
     )
     click.echo(
-        f"In use from now on: {folder}."
+        f"Installed in {folder}; measure with it: mmsearch eval --rerank {folder}."
         if report.installed
         else "Not put in place: it is no better than what is in use."
     )

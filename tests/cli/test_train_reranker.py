@@ -24,7 +24,7 @@ def test_a_training_says_what_it_measured_and_installs_both_files_or_none(
     )
     assert "R@1 on what was held out" in result.output
     left = sorted(file.name for file in (tmp_path / "reranker").iterdir())
-    installed = "In use from now on" in result.output
+    installed = "Installed in" in result.output
     assert left == (["reranker.json", "reranker.onnx"] if installed else [])
 
 
