@@ -32,8 +32,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--split")
     parser.add_argument("--rerank", default="auto")
     parser.add_argument("--candidates", type=int, default=DEFAULT_CANDIDATES)
-    parser.add_argument("--tiny", action="store_true", help="the wheels' photographs")
-    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument(
+        "--tiny", action="store_true", help="the wheels' photographs; nothing is written"
+    )
+    parser.add_argument("--output", type=Path, help=f"default: {RESULTS.name}, none with --tiny")
     chosen = parser.parse_args(arguments)
     if chosen.tiny:
         with tempfile.TemporaryDirectory() as folder:
@@ -46,8 +48,10 @@ def main(arguments: list[str] | None = None) -> None:
             chosen.captions, chosen.images, chosen.split, chosen.rerank, chosen.candidates
         )
     text = as_markdown(found)
-    chosen.output.parent.mkdir(parents=True, exist_ok=True)
-    chosen.output.write_text(text, encoding="utf-8")
+    output = chosen.output or (None if chosen.tiny else RESULTS)
+    if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(text, encoding="utf-8")
     print(text)
 
 
