@@ -169,9 +169,8 @@ def _train_briefly(
     from retrieval.reranker_training.tokens import tokens_of
 
     data = tokens_of(encoder, encode_set(encoder, pictures, images))
-    scale = float(json.loads((encoder.model_dir / "config.json").read_text())["tokens"]["scale"])
     _, patches, token_dim = data.patches.shape
-    shape = RerankerShape(token_dim, patches, scale, width=32, layers=1)
+    shape = RerankerShape(token_dim, patches, encoder.token_scale, width=32)
     trained = train(RerankerNetwork(shape), data, data, TrainingSettings(epochs=3, negatives=4))
     folder.mkdir()
     export(trained.network, folder / "reranker.onnx")

@@ -88,7 +88,7 @@ def _measure(
         encoder,
         read_captions(captions, split=split),
         images,
-        second_stage=choose_second_stage(rerank, encoder),
+        second_stage=choose_second_stage(rerank, encoder, images),
         candidates=candidates,
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from cli.explanations import word_heats
 from cli.gallery import Answer, Question, write_gallery
 from indexer import index_folders
 from retrieval import SearchEngine
@@ -24,7 +25,11 @@ def main(arguments: list[str]) -> None:
     with SearchEngine.open(index_dir) as engine:
         for question in questions:
             hits = engine.search(question, k=6)
-            asked.append(Question(question, tuple(Answer(hit) for hit in hits)))
+            answers = [
+                Answer(hit, word_heats(explanation))
+                for hit, explanation in zip(hits, engine.explain_many(hits), strict=True)
+            ]
+            asked.append(Question(question, tuple(answers)))
             print(question)
             for hit in hits[:3]:
                 print(f"  {hit.score:.3f}  {hit.path.name}")

@@ -6,7 +6,6 @@ It reads an index; the `indexer` package makes one.
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 from collections.abc import Sequence
@@ -18,19 +17,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.catalog import Catalog
-from retrieval.encoders.base import Encoder, TextEncoding, Vectors
+from retrieval.catalog.rows import Picture
+from retrieval.encoders.base import Encoder, TextEncoding
 from retrieval.encoders.registry import load_encoder
 from retrieval.errors import EncoderMismatchError, IndexMissingError
 from retrieval.hit import Hit
 from retrieval.locations import IndexLocation, locate_index
 from retrieval.pictures import read_picture, to_pixels
+from retrieval.rerankers.base import RerankQuery
+from retrieval.rerankers.registry import AUTO
+from retrieval.second_stage import SecondStage
 from retrieval.vectors.base import Ids
 from retrieval.vectors.store import Snapshot, VectorStore
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-logger = logging.getLogger(__name__)
+    from retrieval.explain import Explanation
+
+DEFAULT_CANDIDATES = 50
 
 
 class SearchEngine:
@@ -48,6 +53,7 @@ class SearchEngine:
         self._location = location
         self._encoder = encoder
         self._store = VectorStore(location.folder)
+        self._second_stage = SecondStage(encoder, location)
         self._snapshot: Snapshot | None = None
         self._snapshot_lock = threading.Lock()
 
@@ -108,16 +114,20 @@ class SearchEngine:
         *,
         within: str | os.PathLike[str] | None = None,
         min_score: float | None = None,
+        rerank: str = AUTO,
+        candidates: int = DEFAULT_CANDIDATES,
     ) -> list[Hit]:
         """The k pictures that answer best, best first.
 
         `query` is words (a str), or a picture: a path (os.PathLike) or an open PIL image.
         `within` keeps to pictures below a folder; `min_score` leaves out those whose similarity
-        to the question, a cosine, is lower.
+        to the question, a cosine, is lower. `rerank` names what looks again at the best
+        `candidates` of a question in words, see `retrieval.rerankers.registry`: `auto` takes what
+        the index can do at once, `off` keeps the first stage's order. Raises UnknownModelError
+        where there is no such reranker.
         """
-        vectors = self._embed(query).vectors
-        similarities, ids = self._nearest(vectors, k, within)
-        return self._hits(similarities[0], ids[0], min_score)
+        text = query if isinstance(query, str) else None
+        return self._answer(self._embed(query), [text], k, within, min_score, rerank, candidates)[0]
 
     def search_many(
         self,
@@ -125,17 +135,47 @@ class SearchEngine:
         k: int = 10,
         *,
         within: str | os.PathLike[str] | None = None,
+        min_score: float | None = None,
+        rerank: str = AUTO,
+        candidates: int = DEFAULT_CANDIDATES,
     ) -> list[list[Hit]]:
-        """First-stage answers to many texts at once, quicker than one by one."""
+        """Answers to many texts, as `search` gives them, quicker than one by one."""
         if not texts:
             return []
-        similarities, ids = self._nearest(self._encoder.encode_texts(texts).vectors, k, within)
-        return [
-            self._hits(row, row_ids, None) for row, row_ids in zip(similarities, ids, strict=True)
-        ]
+        encoding = self._encoder.encode_texts(texts)
+        return self._answer(encoding, texts, k, within, min_score, rerank, candidates)
+
+    def explain(self, hit: Hit) -> Explanation | None:
+        """Where in a hit's picture each word of its question looked.
+
+        None where that is not known: the question was a picture, the picture's tokens are
+        missing, or the index's model has no reranker that shows its attention.
+        """
+        return self.explain_many([hit])[0]
+
+    def explain_many(self, hits: Sequence[Hit]) -> list[Explanation | None]:
+        """`explain` for many hits, quicker than one by one."""
+        found: list[Explanation | None] = [None] * len(hits)
+        rows = self._catalog.pictures([hit.picture_id for hit in hits])
+        questions = {hit.question for hit in hits if hit.question is not None}
+        for text in questions:
+            mine = [
+                place
+                for place, hit in enumerate(hits)
+                if hit.question == text and hit.picture_id in rows
+            ]
+            explained = self._second_stage.explain(
+                RerankQuery(text, self._encoder.encode_texts([text])),
+                [rows[hits[place].picture_id] for place in mine],
+                [hits[place].similarity for place in mine],
+            )
+            for place, explanation in zip(mine, explained, strict=True):
+                found[place] = explanation
+        return found
 
     def close(self) -> None:
         """Let go of the index."""
+        self._second_stage.close()
         self._catalog.close()
 
     def __enter__(self) -> Self:
@@ -158,33 +198,53 @@ class SearchEngine:
         pixels = to_pixels(read_picture(query), self._encoder.preprocessing)
         return TextEncoding(self._encoder.encode_pictures(pixels[np.newaxis]).vectors)
 
-    def _nearest(
-        self, vectors: Vectors, n: int, within: str | os.PathLike[str] | None
-    ) -> tuple[Vectors, Ids]:
-        """First stage: similarities (q, n) and picture ids (q, n), -1 where there are no more."""
+    def _answer(
+        self,
+        encoding: TextEncoding,
+        texts: Sequence[str | None],
+        k: int,
+        within: str | os.PathLike[str] | None,
+        min_score: float | None,
+        rerank: str,
+        candidates: int,
+    ) -> list[list[Hit]]:
+        """Both stages for q questions: their encodings, and their words where they have some."""
+        worded = any(text is not None for text in texts)
+        reranker = self._second_stage.reranker(rerank) if worded else None
+        n = k if reranker is None else max(k, candidates)
         only = None if within is None else self._catalog.ids_within(_absolute(within))
-        return self._present().index.search(vectors, n, within=only)
-
-    def _hits(self, scores: NDArray[np.float32], ids: Ids, min_score: float | None) -> list[Hit]:
-        pictures = self._catalog.pictures([int(id_) for id_ in ids if id_ >= 0])
-        hits: list[Hit] = []
-        for score, picture_id in zip(scores.tolist(), ids.tolist(), strict=True):
-            picture = pictures.get(picture_id)
-            # A picture may have been removed between the two look-ups.
-            if picture is None or (min_score is not None and score < min_score):
-                continue
-            hits.append(
-                Hit(
-                    rank=len(hits) + 1,
-                    score=score,
-                    path=picture.path,
-                    picture_id=picture.id,
-                    similarity=score,
-                    width_px=picture.width_px,
-                    height_px=picture.height_px,
+        similarities, ids = self._present().index.search(encoding.vectors, n, within=only)
+        answers: list[list[Hit]] = []
+        for place, text in enumerate(texts):
+            pictures, first = self._found(similarities[place], ids[place], min_score)
+            scores = np.asarray(first, dtype=np.float64)
+            if reranker is not None and text is not None and pictures:
+                query = RerankQuery(text, encoding.row(place))
+                looked = self._second_stage.rescore(
+                    reranker, query, pictures[:candidates], first[:candidates]
                 )
+                scores = in_front(looked, scores[candidates:])
+            order = np.argsort(-scores, kind="stable")[:k]
+            answers.append(
+                [
+                    _hit(rank, pictures[i], float(scores[i]), first[i], text)
+                    for rank, i in enumerate(order.tolist(), start=1)
+                ]
             )
-        return hits
+        return answers
+
+    def _found(
+        self, similarities: NDArray[np.float32], ids: Ids, min_score: float | None
+    ) -> tuple[list[Picture], list[float]]:
+        """The first stage's pictures that are still there, and their similarities."""
+        rows = self._catalog.pictures([int(id_) for id_ in ids if id_ >= 0])
+        pairs = [
+            (rows[picture_id], similarity)
+            for similarity, picture_id in zip(similarities.tolist(), ids.tolist(), strict=True)
+            # A picture may have been removed between the two look-ups.
+            if picture_id in rows and (min_score is None or similarity >= min_score)
+        ]
+        return [row for row, _ in pairs], [similarity for _, similarity in pairs]
 
     def _present(self) -> Snapshot:
         """The vector index as the catalogue stands now."""
@@ -194,6 +254,30 @@ class SearchEngine:
             elif self._snapshot.generation != self._catalog.generation:
                 self._snapshot = self._snapshot.caught_up(self._catalog)
             return self._snapshot
+
+
+def in_front(looked: NDArray[np.float64], rest: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scores of the candidates, then those of the rest, moved below the worst candidate's.
+
+    A fused score is no cosine, so that the two do not compare as they are. The rest keep their
+    order and their distances.
+    """
+    if not len(rest) or not len(looked):
+        return np.concatenate([looked, rest])
+    return np.concatenate([looked, rest - max(0.0, rest.max() - looked.min())])
+
+
+def _hit(rank: int, picture: Picture, score: float, similarity: float, text: str | None) -> Hit:
+    return Hit(
+        rank=rank,
+        score=score,
+        path=picture.path,
+        picture_id=picture.id,
+        similarity=similarity,
+        width_px=picture.width_px,
+        height_px=picture.height_px,
+        question=text,
+    )
 
 
 def _absolute(folder: str | os.PathLike[str]) -> Path:

@@ -12,7 +12,8 @@ class Hit:
 
     `rank` counts from 1. `score` is what the ranking is by, larger is better: the cosine of
     picture and question, or the fused score where a reranker looked again; `similarity` is
-    always the first stage's cosine, in [-1, 1].
+    always the first stage's cosine, in [-1, 1]. `question`: the words that it answers, None where
+    a picture was asked with.
     """
 
     rank: int
@@ -22,3 +23,4 @@ class Hit:
     similarity: float
     width_px: int
     height_px: int
+    question: str | None = None

@@ -1,7 +1,8 @@
 """Train the built-in model: `python -m training.compact --data DIR --out DIR`.
 
-Stages: read → vocabulary and teacher → activations of the frozen parts → contrastive training →
-token projections → export in eight bits → evaluation on the split `dev`.
+Stages: read → vocabulary and teacher → activations of the frozen parts → contrastive training of
+towers and reranker → export in eight bits → fusion weight on pictures held out → evaluation on the
+split `dev`.
 """
 
 from __future__ import annotations
@@ -17,21 +18,29 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
+from retrieval.reranker_training.network import RerankerNetwork, RerankerShape
 from training.activations import normalise
 from training.contrastive import Material, Towers, train_contrastive
-from training.evaluation import score_on_dev
-from training.export import PictureGraph, export_picture_tower, export_text_tower
+from training.data import batches
+from training.evaluation import fit_reranker_weight, score_on_dev
+from training.export import (
+    PictureGraph,
+    export_picture_tower,
+    export_reranker,
+    export_text_tower,
+)
+from training.hubness import EXTRA_DIMENSIONS, HubnessCorrection, fit_hubness
 from training.material import Source, Teacher, held_out_pixels, prepare, read_source
 from training.mobilenet import MobileNetV2, StartWeights, random_network
 from training.recipe import FULL, TINY, Recipe
 from training.text_encoder import TextEncoder, TextShape, load_minilm
-from training.token_projection import set_projection
+from training.text_states import lower_states
+from training.token_codes import eight_bit_step
 from training.towers import PictureHeads, TextTower, TowerShape
 from training.vocabulary import choose_tokens, learn_tokens, wordpiece
 
-VERSION = "1"
-_PROJECTION_PICTURES = 200
-_PROJECTION_CAPTIONS = 2000
+VERSION = "2"
+_TOKEN_PICTURES = 200
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -82,7 +91,8 @@ def train(
     material = prepare(source, network, encoder, tokenizer, teacher, recipe, cache)
     _say(started, "activations ready")
     shape = TowerShape()
-    towers = Towers(network.tail, PictureHeads(shape), TextTower(encoder, shape))
+    reranker = RerankerNetwork(RerankerShape(shape.token_dim, recipe.grid**2, patch_scale=1.0))
+    towers = Towers(network.tail, PictureHeads(shape), TextTower(encoder, shape), reranker)
     losses: list[float] = []
 
     def report(epoch: int, loss: float, _average: Towers) -> None:
@@ -90,12 +100,16 @@ def train(
         _say(started, f"epoch {epoch + 1} of {recipe.contrastive.epochs}: loss {loss:.3f}")
 
     trained = train_contrastive(towers, material, recipe.contrastive, seed, report).eval()
-    scale = _set_projections(trained, network, source, material, recipe)
-    _export(trained, network, source, tokenizer, recipe, scale, out)
+    scale = _token_scale(trained, network, source, recipe)
+    hubness = _hubness(trained, network, source, material, tokenizer, recipe, seed)
+    _say(started, f"against hubs: {hubness.settings}")
+    _export(trained, network, hubness, source, tokenizer, recipe, scale, out)
     _say(started, f"exported to {out}")
-    scores = score_on_dev(out, captions, images)
-    if scores is not None:
-        _say(started, f"dev text to image, R@1/5/10: {scores}")
+    weight = fit_reranker_weight(out, source.held)
+    _write_config(out, recipe, encoder.shape, scale, weight)
+    _say(started, f"the reranker's weight on {len(source.held)} pictures held out: {weight:.4f}")
+    for line in score_on_dev(out, captions, images):
+        _say(started, line)
     return losses
 
 
@@ -134,26 +148,55 @@ def _minilm_folder() -> Path:
 
 
 @torch.inference_mode()
-def _set_projections(
-    towers: Towers, network: MobileNetV2, source: Source, material: Material, recipe: Recipe
-) -> float:
-    """Fit both token projections; returns the step of the patch tokens' eight-bit codes."""
-    pictures = source.learnt[:_PROJECTION_PICTURES]
-    features = [
-        towers.tail(network.trunk(normalise(torch.from_numpy(batch)))).flatten(2).transpose(1, 2)
-        for batch in held_out_pixels(pictures, recipe)
+def _token_scale(towers: Towers, network: MobileNetV2, source: Source, recipe: Recipe) -> float:
+    """The step of the patch tokens' eight-bit codes."""
+    tokens = [
+        towers.picture.patches(towers.tail(network.trunk(normalise(torch.from_numpy(batch)))))
+        for batch in held_out_pixels(source.learnt[:_TOKEN_PICTURES], recipe)
     ]
-    patches = torch.cat(features).flatten(0, 1)
-    captions = np.arange(min(len(material.captions), _PROJECTION_CAPTIONS))
-    states, mask = material.captions.batch(captions)
-    words = towers.text.encoder.upper(states, mask)[mask]
-    set_projection(towers.text.tokens, words)
-    return set_projection(towers.picture.tokens, patches)
+    return eight_bit_step(torch.cat(tokens))
+
+
+@torch.inference_mode()
+def _hubness(
+    towers: Towers,
+    network: MobileNetV2,
+    source: Source,
+    material: Material,
+    tokenizer: Tokenizer,
+    recipe: Recipe,
+    seed: int,
+) -> HubnessCorrection:
+    """The correction with a bank of captions learnt from, fitted on the pictures held out."""
+    order = np.random.default_rng(seed).permutation(len(material.captions))[: recipe.bank]
+    bank = torch.cat(
+        [
+            towers.embed_texts(*material.captions.batch(order[part]))
+            for part in batches(len(order), 250)
+        ]
+    )
+    pictures = torch.cat(
+        [
+            towers.embed_pictures(network.trunk(normalise(torch.from_numpy(batch))))
+            for batch in held_out_pixels(source.held, recipe)
+        ]
+    )
+    captions = [text for picture in source.held for text in picture.captions]
+    states = lower_states(towers.text.encoder, tokenizer, captions)
+    texts = torch.cat(
+        [
+            towers.embed_texts(*states.batch(np.arange(part.start, min(part.stop, len(captions)))))
+            for part in batches(len(captions), 250)
+        ]
+    )
+    owner = np.repeat(np.arange(len(source.held)), [len(p.captions) for p in source.held])
+    return HubnessCorrection(bank, fit_hubness(bank, pictures, texts, owner))
 
 
 def _export(
     towers: Towers,
     network: MobileNetV2,
+    hubness: HubnessCorrection,
     source: Source,
     tokenizer: Tokenizer,
     recipe: Recipe,
@@ -166,24 +209,33 @@ def _export(
         network.trunk.to(memory_format=plain),
         towers.tail.to(memory_format=plain),
         towers.picture,
+        hubness,
         token_scale,
     )
     calibration = held_out_pixels(source.learnt[: recipe.calibration_pictures], recipe)
     export_picture_tower(graph, calibration, out / "image.onnx")
-    export_text_tower(towers.text, out / "text.onnx")
+    export_text_tower(towers.text, hubness, out / "text.onnx")
     tokenizer.save(str(out / "tokenizer.json"), pretty=False)
+    export_reranker(towers.reranker, token_scale, out / "reranker.onnx")
+    _write_config(out, recipe, towers.text.encoder.shape, token_scale, weight=0.0)
+
+
+def _write_config(
+    out: Path, recipe: Recipe, text: TextShape, token_scale: float, weight: float
+) -> None:
     shape = TowerShape()
     config = {
         "name": "compact",
         "version": VERSION,
-        "dim": shape.dim,
+        "dim": shape.dim + EXTRA_DIMENSIONS,
         "image": {"size_px": recipe.size_px, "resize": "squash", "interpolation": "bicubic"},
-        "text": {"max_tokens": towers.text.encoder.shape.max_tokens},
+        "text": {"max_tokens": text.max_tokens},
         "tokens": {
             "grid": [recipe.grid, recipe.grid],
             "dim": shape.token_dim,
             "scale": token_scale,
         },
+        "reranker": {"weight": weight},
     }
     (out / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
 

@@ -19,9 +19,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from retrieval.losses import ContrastiveLoss
+from retrieval.reranker_training.network import RerankerNetwork
 from training.activations import Activations, as_tensor
 from training.text_states import TextStates
 from training.towers import PictureHeads, TextTower
+from training.word_patch import without_marks, word_patch_loss
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,10 @@ class ContrastiveSettings:
     labelled_weight: float = 0.25
     word_dropout: float = 0.1
     average_decay: float = 0.99
+    # The reranker's share: its loss's weight, how many pairs compete, patches that are hidden.
+    reranker_weight: float = 1.0
+    reranker_group: int = 128
+    hidden_patches: float = 0.25
 
 
 @dataclass(frozen=True)
@@ -62,26 +68,37 @@ class Material:
 
 
 class Towers(nn.Module):
-    """Both towers and the loss's temperature, trained together."""
+    """Both towers, the reranker over their tokens and the loss's temperature, trained together."""
 
-    def __init__(self, tail: nn.Module, picture: PictureHeads, text: TextTower) -> None:
+    def __init__(
+        self, tail: nn.Module, picture: PictureHeads, text: TextTower, reranker: RerankerNetwork
+    ) -> None:
         super().__init__()
         self.tail = tail
         self.picture = picture
         self.text = text
+        self.reranker = reranker
         self.loss = ContrastiveLoss()
+
+    def features(self, activations: Tensor) -> Tensor:
+        """Trunk activations (n, 96, h, w) → features (n, 1280, h / 2, w / 2)."""
+        with torch.autocast("cpu", torch.bfloat16):
+            features: Tensor = self.tail(activations.contiguous(memory_format=torch.channels_last))
+        return features.float()
+
+    def words(self, states: Tensor, mask: Tensor) -> Tensor:
+        """States of the frozen layers → contextual word vectors, both (n, L, width)."""
+        with torch.autocast("cpu", torch.bfloat16):
+            words = self.text.encoder.upper(states, mask)
+        return words.float()
 
     def embed_pictures(self, activations: Tensor) -> Tensor:
         """Trunk activations (n, 96, h, w) → unit vectors (n, dim)."""
-        with torch.autocast("cpu", torch.bfloat16):
-            features = self.tail(activations.contiguous(memory_format=torch.channels_last))
-        return self.picture.embed(features.float())
+        return self.picture.embed(self.features(activations))
 
     def embed_texts(self, states: Tensor, mask: Tensor) -> Tensor:
         """States of the frozen layers (n, L, width) and mask → unit vectors (n, dim)."""
-        with torch.autocast("cpu", torch.bfloat16):
-            words = self.text.encoder.upper(states, mask)
-        return self.text.embed(words.float(), mask)
+        return self.text.embed(self.words(states, mask), mask)
 
 
 def train_contrastive(
@@ -149,15 +166,31 @@ def _loss(
     settings: ContrastiveSettings,
     rng: np.random.Generator,
 ) -> Tensor:
-    vectors = towers.embed_pictures(_views(material, pictures, rng))
+    features = towers.features(_views(material, pictures, rng))
+    vectors = towers.picture.embed(features)
     total = torch.zeros(())
-    for texts in _captions(material, pictures, settings.captions_per_picture, rng):
-        states, mask = _drop_words(*material.captions.batch(texts), settings.word_dropout, rng)
+    for number, texts in enumerate(
+        _captions(material, pictures, settings.captions_per_picture, rng)
+    ):
+        states, whole = material.captions.batch(texts)
+        mask = _drop_words(whole, settings.word_dropout, rng)
         targets = soft_targets(
             material.caption_teacher[texts], settings.soft_share, settings.soft_temperature
         )
-        found = towers.loss(vectors, towers.embed_texts(states, mask), targets)
+        words = towers.words(states, mask)
+        found = towers.loss(vectors, towers.text.embed(words, mask), targets)
         total = total + found / settings.captions_per_picture
+        if settings.reranker_weight and number == 0:
+            total = total + settings.reranker_weight * word_patch_loss(
+                towers.reranker,
+                towers.text.tokens(words),
+                mask & without_marks(whole),
+                towers.picture.patches(features),
+                targets,
+                group=settings.reranker_group,
+                hidden=settings.hidden_patches,
+                rng=rng,
+            )
     if settings.general_weight:
         total = total + settings.general_weight * _general_loss(towers, material, settings, rng)
     if material.labelled is not None and settings.labelled_weight:
@@ -198,13 +231,11 @@ def _captions(
     return [np.array([texts[k % len(texts)] for texts in picked]) for k in range(count)]
 
 
-def _drop_words(
-    states: Tensor, mask: Tensor, share: float, rng: np.random.Generator
-) -> tuple[Tensor, Tensor]:
+def _drop_words(mask: Tensor, share: float, rng: np.random.Generator) -> Tensor:
     """Hide a share of the words from the layers above; the first token always stays."""
     kept = torch.from_numpy(rng.random(tuple(mask.shape)) >= share)
     kept[:, 0] = True
-    return states, mask & kept
+    return mask & kept
 
 
 def _optimizer(towers: Towers, settings: ContrastiveSettings) -> torch.optim.Optimizer:

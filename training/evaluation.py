@@ -1,28 +1,71 @@
-"""What the exported model scores on the split `dev`, as the product runs it."""
+"""What the exported model scores, as the product runs it, and the reranker's weight."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from retrieval.encoders.compact import CompactEncoder
-from retrieval.pictures import decode
-from training.data import batches, of_split, read_pictures
-from training.metrics import Recall, recall, text_to_image_ranks
+from retrieval.evaluation.captions import CaptionedPicture
+from retrieval.evaluation.encoding import encode_set
+from retrieval.evaluation.protocol import DEFAULT_CANDIDATES, evaluate, top
+from retrieval.evaluation.second_stages import RerankedSet, choose_second_stage
+from retrieval.metrics import Summary
+from retrieval.rerankers.compact import NAME, RERANKER_FILE, CompactReranker
+from retrieval.score_fusion import AddedScore, fit_weight
+from training.data import Picture, of_split, read_pictures
+
+Scores = tuple[str, ...]
 
 
-def score_on_dev(model: Path, captions: Path, images: Path) -> Recall | None:
-    """Text-to-image recall over the pictures of `dev`; None where there are none."""
+def fit_reranker_weight(model: Path, held: Sequence[Picture]) -> float:
+    """The weight of the exported reranker that answers captions of `held` pictures best."""
+    encoder = CompactEncoder(model)
+    encoded = encode_set(encoder, _captioned(held), Path())
+    reranker = CompactReranker(model / RERANKER_FILE, encoder.token_grid, NAME, weight=0.0)
+    stage = RerankedSet(reranker, Path(), encoded)
+    similarities = encoded.text_vectors @ encoded.picture_vectors.T
+    order = top(similarities, DEFAULT_CANDIDATES)
+    first = np.take_along_axis(similarities, order, axis=1)
+    second = np.stack(
+        [
+            stage.score(
+                text, encoder.encode_texts([text]), first[row].astype(np.float64), order[row]
+            )
+            for row, text in enumerate(encoded.captions)
+        ]
+    )
+    return fit_weight(first, second, order == encoded.owner[:, np.newaxis], AddedScore)
+
+
+def score_on_dev(model: Path, captions: Path, images: Path) -> Scores:
+    """Lines on text-to-image recall over the split `dev`, without and with the reranker."""
     pictures = of_split(read_pictures(captions, images), "dev")
     if not pictures:
-        return None
+        return ()
     encoder = CompactEncoder(model)
-    vectors = []
-    for part in batches(len(pictures), 32):
-        decoded = [decode(p.path.read_bytes(), encoder.preprocessing) for p in pictures[part]]
-        vectors.append(encoder.encode_pictures(np.stack([d.pixels for d in decoded])).vectors)
-    texts = [text for picture in pictures for text in picture.captions]
-    owner = np.repeat(np.arange(len(pictures)), [len(p.captions) for p in pictures])
-    asked = [encoder.encode_texts(texts[part]).vectors for part in batches(len(texts), 64)]
-    return recall(text_to_image_ranks(np.concatenate(asked), np.concatenate(vectors), owner))
+    found = evaluate(
+        encoder,
+        _captioned(pictures),
+        Path(),
+        second_stage=choose_second_stage("auto", encoder, Path()),
+    ).text_to_image
+    lines = [f"dev text to image, R@1/5/10: {_recalls(found.before)}"]
+    if found.after is not None and found.gain_at_1 is not None:
+        gain = found.gain_at_1
+        lines.append(
+            f"reranked: {_recalls(found.after)}, R@1 {100 * gain.value:+.1f} "
+            f"[{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
+        )
+    return tuple(lines)
+
+
+def _captioned(pictures: Sequence[Picture]) -> list[CaptionedPicture]:
+    return [CaptionedPicture(str(p.path), None, tuple(p.captions)) for p in pictures]
+
+
+def _recalls(summary: Summary) -> str:
+    recalls = (summary.recall_at_1, summary.recall_at_5, summary.recall_at_10)
+    return "/".join(f"{100 * recall.value:.1f}" for recall in recalls)

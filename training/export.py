@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +27,25 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import Tensor, nn
 
+from retrieval.reranker_training.export import export as export_exactly
+from retrieval.reranker_training.network import RerankerNetwork
+from training.hubness import HubnessCorrection
+from training.packing import PackedEmbedding, PackedLinear
 from training.towers import PictureHeads, TextTower
 
 OPSET = 18
-_BLOCK = 32
-_LEVELS = 7
 
 
 class PictureGraph(nn.Module):
     """Pixels as bytes to a unit vector and patch tokens of eight bits."""
 
     def __init__(
-        self, trunk: nn.Module, tail: nn.Module, heads: PictureHeads, token_scale: float
+        self,
+        trunk: nn.Module,
+        tail: nn.Module,
+        heads: PictureHeads,
+        hubness: HubnessCorrection,
+        token_scale: float,
     ) -> None:
         super().__init__()
         self.trunk = trunk
@@ -46,6 +54,7 @@ class PictureGraph(nn.Module):
         # The head's two wide layers are half of this file's weights; four bits do for them.
         self.heads.head.add_module("linear", PackedLinear(heads.head.linear))
         self.heads.head.add_module("inner", PackedLinear(heads.head.inner))
+        self.hubness = hubness
         self.token_scale = token_scale
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
@@ -53,62 +62,16 @@ class PictureGraph(nn.Module):
         inputs = pixels.permute(0, 3, 1, 2).float() / 127.5 - 1.0
         features = self.tail(self.trunk(inputs))
         tokens = (self.heads.patches(features) / self.token_scale).round().clamp(-127, 127)
-        return self.heads.embed(features), tokens.to(torch.int8)
-
-
-class PackedEmbedding(nn.Module):
-    """A table of vectors in four bits: two to a byte, with a scale for each block of 32."""
-
-    packed: Tensor
-    scales: Tensor
-
-    def __init__(self, table: Tensor) -> None:
-        super().__init__()
-        rows, width = table.shape
-        blocks = table.detach().view(rows, width // _BLOCK, _BLOCK)
-        scales = blocks.abs().amax(dim=-1, keepdim=True).clamp_min(1e-9) / _LEVELS
-        # The scale is kept in sixteen bits, so the codes must be those that suit the rounded one.
-        scales = scales.half()
-        codes = (blocks / scales.float()).round().clamp(-_LEVELS, _LEVELS) + 8
-        low, high = codes.view(rows, width).to(torch.uint8).chunk(2, dim=1)
-        self.register_buffer("packed", low + high * 16)
-        self.register_buffer("scales", scales.squeeze(-1))
-
-    def forward(self, ids: Tensor) -> Tensor:
-        """ids int64 (n, L) → vectors float32 (n, L, width)."""
-        # As integers by arithmetic rather than bit operations, which fewer runtimes know.
-        packed = self.packed[ids].to(torch.int32)
-        high = torch.div(packed, 16, rounding_mode="floor")
-        codes = torch.cat([packed - high * 16, high], dim=-1).float() - 8.0
-        scales = self.scales[ids].float().unsqueeze(-1)
-        blocks = codes.reshape(*scales.shape[:-1], _BLOCK) * scales
-        return blocks.flatten(-2)
-
-
-class PackedLinear(nn.Module):
-    """A linear layer whose weights are kept as a `PackedEmbedding` keeps its table."""
-
-    bias: Tensor
-    rows: Tensor
-
-    def __init__(self, layer: nn.Linear) -> None:
-        super().__init__()
-        self.table = PackedEmbedding(layer.weight)
-        self.register_buffer("bias", layer.bias.detach().clone())
-        self.register_buffer("rows", torch.arange(layer.out_features))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, in) → (n, out)."""
-        product: Tensor = x @ self.table(self.rows).T + self.bias
-        return product
+        return self.hubness.pictures(self.heads.embed(features)), tokens.to(torch.int8)
 
 
 class TextGraph(nn.Module):
     """Token ids to a unit vector and word tokens."""
 
-    def __init__(self, text: TextTower) -> None:
+    def __init__(self, text: TextTower, hubness: HubnessCorrection) -> None:
         super().__init__()
         self.text = text
+        self.hubness = hubness
         self.words = PackedEmbedding(text.encoder.words.weight)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -119,7 +82,7 @@ class TextGraph(nn.Module):
         states = encoder.norm(self.words(input_ids) + positions)
         for layer in [*encoder.lower_layers, *encoder.upper_layers]:
             states = layer(states, mask)
-        return self.text.embed(states, mask), self.text.tokens(states)
+        return self.hubness.texts(self.text.embed(states, mask)), self.text.tokens(states)
 
 
 def export_picture_tower(
@@ -154,13 +117,13 @@ def export_picture_tower(
         _quantise_products(convolved, file)
 
 
-def export_text_tower(text: TextTower, file: Path) -> None:
+def export_text_tower(text: TextTower, hubness: HubnessCorrection, file: Path) -> None:
     """Write the text tower."""
     ids = torch.arange(4, 20).view(2, 8)
     with tempfile.TemporaryDirectory() as folder:
         exact = Path(folder) / "exact.onnx"
         _export(
-            TextGraph(text),
+            TextGraph(text, hubness),
             (ids, torch.ones_like(ids)),
             exact,
             inputs=["input_ids", "attention_mask"],
@@ -170,6 +133,15 @@ def export_text_tower(text: TextTower, file: Path) -> None:
                 for name in ("input_ids", "attention_mask")
             },
         )
+        _quantise_products(exact, file)
+
+
+def export_reranker(network: RerankerNetwork, token_scale: float, file: Path) -> None:
+    """Write the reranker for patch tokens whose codes have steps of `token_scale`."""
+    network.shape = replace(network.shape, patch_scale=token_scale)
+    with tempfile.TemporaryDirectory() as folder:
+        exact = Path(folder) / "exact.onnx"
+        export_exactly(network, exact)
         _quantise_products(exact, file)
 
 

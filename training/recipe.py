@@ -13,7 +13,8 @@ class Recipe:
     """Sizes of a training run.
 
     `size_px` must be a multiple of 32; the patch grid has `size_px / 32` rows and columns.
-    `views` counts augmented views beside the clean one; `held_out` pictures are not trained on.
+    `views` counts augmented views beside the clean one; `held_out` pictures are not trained on;
+    `bank` captions tell which pictures are hubs.
     """
 
     size_px: int
@@ -22,6 +23,7 @@ class Recipe:
     general_texts: int
     held_out: int
     calibration_pictures: int
+    bank: int
     contrastive: ContrastiveSettings
     text: TextShape | None = field(default=None)
 
@@ -38,6 +40,7 @@ FULL = Recipe(
     general_texts=60_000,
     held_out=500,
     calibration_pictures=96,
+    bank=1000,
     contrastive=ContrastiveSettings(epochs=16, tail_rate=3e-4),
 )
 TINY = Recipe(
@@ -47,6 +50,7 @@ TINY = Recipe(
     general_texts=50,
     held_out=4,
     calibration_pictures=8,
+    bank=20,
     contrastive=ContrastiveSettings(
         epochs=3, batch_size=4, general_batch_size=8, captions_per_picture=1, warm_up=0.0
     ),

@@ -65,7 +65,7 @@ def command(
 
     pictures = read_captions(captions, split=split)
     encoder = load_encoder(model or DEFAULT_MODEL)
-    stage = choose_second_stage(rerank, encoder)
+    stage = choose_second_stage(rerank, encoder, images)
     with StageBar() as bar:
         found = evaluate(
             encoder, pictures, images, second_stage=stage, candidates=candidates, progress=bar

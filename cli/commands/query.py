@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli.output import show_path, write_json, write_raw_path
 from retrieval.hit import Hit
+
+if TYPE_CHECKING:
+    from retrieval.explain import Explanation
 
 
 @click.command("query")
@@ -42,6 +45,21 @@ from retrieval.hit import Hit
     metavar="X",
     help="Leave out pictures whose similarity, a cosine, is below X.",
 )
+@click.option(
+    "--rerank",
+    default="auto",
+    show_default=True,
+    metavar="auto|off|NAME",
+    help="Look again at the best candidates with a reranker; `mmsearch models` lists them.",
+)
+@click.option(
+    "--candidates",
+    default=50,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="How many candidates are looked at again.",
+)
+@click.option("--explain", "with_places", is_flag=True, help="Say where each word was found.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list of answers.")
 @click.option("--paths", "only_paths", is_flag=True, help="Print paths alone, one a line.")
 @click.option("-0", "with_nul", is_flag=True, help="As --paths, ended by NUL, for `xargs -0`.")
@@ -60,6 +78,9 @@ def command(
     limit: int,
     within: str | None,
     min_score: float | None,
+    rerank: str,
+    candidates: int,
+    with_places: bool,
     as_json: bool,
     only_paths: bool,
     with_nul: bool,
@@ -71,17 +92,36 @@ def command(
     from retrieval.engine import SearchEngine
 
     with SearchEngine.open(index_dir) as engine:
-        hits = engine.search(question, limit, within=within, min_score=min_score)
+        hits = engine.search(
+            question,
+            limit,
+            within=within,
+            min_score=min_score,
+            rerank=rerank,
+            candidates=candidates,
+        )
+        explanations = engine.explain_many(hits) if with_places else [None] * len(hits)
+    if with_places and hits and not any(explanations):
+        click.echo("Where the words were found is not known for these pictures.", err=True)
     if gallery is not None:
-        _write_gallery(gallery, question, hits)
+        _write_gallery(gallery, question, hits, explanations)
     if as_json:
-        write_json([hit_record(hit) for hit in hits])
+        write_json(
+            [
+                hit_record(hit) | (_heat(explanation) if with_places else {})
+                for hit, explanation in zip(hits, explanations, strict=True)
+            ]
+        )
     elif only_paths or with_nul:
         for hit in hits:
             write_raw_path(hit.path, "\0" if with_nul else "\n")
     else:
-        for line in hit_lines(hits):
+        for line, explanation in zip(hit_lines(hits), explanations, strict=True):
             click.echo(line)
+            if explanation is not None:
+                from cli.explanations import where_line
+
+                click.echo(f"        {where_line(explanation)}")
         if not hits:
             click.echo("No picture was found.", err=True)
     if show and hits:
@@ -116,13 +156,28 @@ def _question(text: str | None, image: Path | None) -> str | Path:
     return text
 
 
-def _write_gallery(path: Path, question: str | Path, hits: Sequence[Hit]) -> None:
+def _heat(explanation: Explanation | None) -> dict[str, Any]:
+    from cli.explanations import heat_records
+
+    return {"heat": heat_records(explanation)}
+
+
+def _write_gallery(
+    path: Path,
+    question: str | Path,
+    hits: Sequence[Hit],
+    explanations: Sequence[Explanation | None],
+) -> None:
+    from cli.explanations import word_heats
     from cli.gallery import Answer, Question, write_gallery
     from retrieval.errors import MmsearchError
 
     asked = Question(
         text=question if isinstance(question, str) else f"like {question.name}",
-        answers=tuple(Answer(hit) for hit in hits),
+        answers=tuple(
+            Answer(hit, word_heats(explanation))
+            for hit, explanation in zip(hits, explanations, strict=True)
+        ),
     )
     try:
         write_gallery(path, [asked])

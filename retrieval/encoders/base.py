@@ -56,6 +56,16 @@ class TextEncoding:
     word_mask: NDArray[np.bool_] | None = None
     words: tuple[tuple[str, ...], ...] | None = None
 
+    def row(self, place: int) -> TextEncoding:
+        """The encoding of one of the texts alone."""
+        mine = slice(place, place + 1)
+        return TextEncoding(
+            self.vectors[mine],
+            None if self.word_tokens is None else self.word_tokens[mine],
+            None if self.word_mask is None else self.word_mask[mine],
+            None if self.words is None else self.words[mine],
+        )
+
 
 @runtime_checkable
 class Encoder(Protocol):

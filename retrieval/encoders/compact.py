@@ -72,6 +72,11 @@ class CompactEncoder:
         rows, columns = self._config["tokens"]["grid"]
         return int(rows), int(columns)
 
+    @property
+    def token_scale(self) -> float:
+        """What patch tokens, int8, are multiplied by to become floats."""
+        return float(self._config["tokens"]["scale"])
+
     def encode_pictures(self, pixels: Pixels) -> PictureEncoding:
         """Encode pixels, uint8 (n, size_px, size_px, 3) RGB, to vectors and patch tokens."""
         vectors, tokens = self._image.run(["embedding", "tokens"], {"pixels": pixels})

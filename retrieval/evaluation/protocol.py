@@ -29,6 +29,7 @@ from retrieval.metrics import (
     rank_right_answers,
     summarise,
 )
+from retrieval.score_fusion import ScoreFusion
 
 DEFAULT_CANDIDATES = 50
 _TIMED_QUESTIONS = 200
@@ -42,12 +43,18 @@ class SecondStage(Protocol):
         """The reranker's name."""
         ...
 
-    def rescore(
+    @property
+    def fusion(self) -> ScoreFusion:
+        """How its scores are joined with the first stage's in the list of one question."""
+        ...
+
+    def score(
         self, text: str, encoding: TextEncoding, similarities: Floats, pictures: Integers
     ) -> Floats:
-        """Fused scores (n,), larger is better, of n pictures of the set for one text.
+        """Second scores (n,), larger is better, of n pictures of the set for one text.
 
-        `similarities`: (n,) cosines; `pictures`: (n,) positions in the encoded set.
+        `similarities`: (n,) cosines; `pictures`: (n,) positions in the encoded set. NaN for
+        pictures that cannot be looked at.
         """
         ...
 
@@ -199,20 +206,21 @@ def _look_again(
     wanted[by_image, np.arange(pictures)[:, np.newaxis]] = True
     image_candidates = wanted.copy()
     text_scores = np.empty(first.shape)
-    fused = np.full(first.shape, np.nan)
+    second = np.full(first.shape, np.nan)
     elapsed_s = 0.0
     for row, text in enumerate(encoded.captions):
         encoding = encoder.encode_texts([text])
         mine = by_text[row]
         started = time.perf_counter()
-        scores = stage.rescore(text, encoding, first[row, mine].astype(np.float64), mine)
+        similarities = first[row, mine].astype(np.float64)
+        second[row, mine] = stage.score(text, encoding, similarities, mine)
+        fused = stage.fusion.fuse(similarities, second[row, mine])
         elapsed_s += time.perf_counter() - started
-        fused[row, mine] = scores
-        text_scores[row] = put_in_front(first[row], mine, scores)
+        text_scores[row] = put_in_front(first[row], mine, fused)
         wanted[row, mine] = False
         others = np.flatnonzero(wanted[row])
         if len(others):
-            fused[row, others] = stage.rescore(
+            second[row, others] = stage.score(
                 text, encoding, first[row, others].astype(np.float64), others
             )
         if progress:
@@ -220,7 +228,9 @@ def _look_again(
     image_scores = np.empty((pictures, captions))
     for column in range(pictures):
         chosen = np.flatnonzero(image_candidates[:, column])
-        image_scores[column] = put_in_front(first[:, column], chosen, fused[chosen, column])
+        # A picture's list of captions is fused as a list of its own.
+        fused = stage.fusion.fuse(first[chosen, column], second[chosen, column])
+        image_scores[column] = put_in_front(first[:, column], chosen, fused)
     return _Looked(text_scores, image_scores, 1000.0 * elapsed_s / captions)
 
 

@@ -17,13 +17,8 @@ from retrieval.encoders.base import Encoder
 from retrieval.encoders.compact import CompactEncoder
 from retrieval.evaluation.captions import CaptionedPicture
 from retrieval.evaluation.encoding import EncodedSet, Skipped, encode_set
-from retrieval.evaluation.protocol import SecondStage, SecondStageFactory, put_in_front
-from retrieval.evaluation.second_stages import (
-    RERANKER_FILE,
-    SETTINGS_FILE,
-    OnnxSecondStage,
-    choose_second_stage,
-)
+from retrieval.evaluation.protocol import SecondStage, put_in_front, top
+from retrieval.evaluation.second_stages import RerankedSet
 from retrieval.metrics import hits_at, rank_right_answers
 from retrieval.reranker_training.export import export, require_exporter
 from retrieval.reranker_training.loop import TrainingSettings, train
@@ -31,11 +26,13 @@ from retrieval.reranker_training.network import RerankerNetwork, RerankerShape
 from retrieval.reranker_training.tokens import (
     RerankerTrainingError,
     TokenSet,
-    nearest_pictures,
     split_pictures,
     subset,
     tokens_of,
 )
+from retrieval.rerankers.base import Reranker
+from retrieval.rerankers.compact import RERANKER_FILE, SETTINGS_FILE, CompactReranker
+from retrieval.rerankers.registry import AUTO, load_reranker
 
 HELD_OUT_SHARE = 0.2
 CHECKPOINT_FILE = "checkpoint.pt"
@@ -110,13 +107,13 @@ def train_for_index(
     candidate = folder / _CANDIDATE_FILE
     export(trained.network, candidate)
     seen = _only(encoded, held_out[1::2])
-    new = OnnxSecondStage(candidate, "new", trained.best.weight, compared.patches)
-    after = _recall(encoder, seen, compared, new, settings.candidates)
+    new = CompactReranker(candidate, encoder.token_grid, "new", trained.best.weight)
+    after = _recall(encoder, seen, RerankedSet(new, images, seen), settings.candidates)
     first_stage = _first_stage_recall(compared)
     used = _in_use(folder, encoder)
     before = first_stage
     if used is not None:
-        before = _recall(encoder, seen, compared, used(seen), settings.candidates)
+        before = _recall(encoder, seen, RerankedSet(used, images, seen), settings.candidates)
     # A weight of nought means that the best the new one can do is to keep silent.
     installed = trained.best.weight > 0 and after >= before
     if installed:
@@ -146,23 +143,13 @@ def _shape(encoder: CompactEncoder, data: TokenSet) -> RerankerShape:
     return RerankerShape(
         token_dim=data.patches.shape[2],
         patches=data.patches.shape[1],
-        patch_scale=_token_scale(encoder),
+        patch_scale=encoder.token_scale,
     )
 
 
-def _token_scale(encoder: CompactEncoder) -> float:
-    """What the encoder's int8 patch tokens are multiplied by to become floats."""
-    config = json.loads((encoder.model_dir / "config.json").read_text())
-    return float(config["tokens"]["scale"])
-
-
-def _in_use(folder: Path, encoder: CompactEncoder) -> SecondStageFactory | None:
+def _in_use(folder: Path, encoder: CompactEncoder) -> Reranker | None:
     """The reranker that this index uses until now: its own, else the model's."""
-    if (folder / RERANKER_FILE).exists() and (folder / SETTINGS_FILE).exists():
-        settings = json.loads((folder / SETTINGS_FILE).read_text())
-        if settings.get("encoder") == encoder.identity.fingerprint:
-            return choose_second_stage(str(folder), encoder)
-    return choose_second_stage("auto", encoder)
+    return load_reranker(AUTO, encoder, folder.parent)
 
 
 def _only(encoded: EncodedSet, pictures: np.ndarray) -> EncodedSet:
@@ -185,19 +172,16 @@ def _first_stage_recall(data: TokenSet) -> float:
     return float(hits_at(ranks, 1).mean())
 
 
-def _recall(
-    encoder: Encoder, seen: EncodedSet, data: TokenSet, stage: SecondStage, candidates: int
-) -> float:
+def _recall(encoder: Encoder, seen: EncodedSet, stage: SecondStage, candidates: int) -> float:
     """Recall at 1, text to image, with a second stage, as the product would rank."""
-    order, similarities = nearest_pictures(data, candidates)
     scores = np.empty((len(seen.captions), len(seen.names)))
-    first = data.text_vectors @ data.picture_vectors.T
+    first = seen.text_vectors @ seen.picture_vectors.T
+    order = top(first, candidates)
     for row, text in enumerate(seen.captions):
-        fused = stage.rescore(
-            text, encoder.encode_texts([text]), similarities[row].astype(np.float64), order[row]
-        )
-        scores[row] = put_in_front(first[row], order[row], fused)
-    ranks = rank_right_answers(scores, data.owner, np.arange(len(seen.names)))
+        similarities = first[row, order[row]].astype(np.float64)
+        looked = stage.score(text, encoder.encode_texts([text]), similarities, order[row])
+        scores[row] = put_in_front(first[row], order[row], stage.fusion.fuse(similarities, looked))
+    ranks = rank_right_answers(scores, seen.owner, np.arange(len(seen.names)))
     return float(hits_at(ranks, 1).mean())
 
 

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from retrieval.encoders.registry import load_encoder
+from tests.retrieval.small_rerankers import write_reranker
+
 HEAVY = {"torch", "open_clip", "faiss", "onnxruntime", "transformers", "sqlalchemy", "numpy", "PIL"}
 
 
@@ -51,6 +54,29 @@ def test_help_loads_no_heavy_library() -> None:
 )
 def test_every_command_explains_itself(command: str) -> None:
     assert mmsearch(command, "--help").returncode == 0
+
+
+def test_explain_says_where_each_word_was_found(photo_index: Path, tmp_path: Path) -> None:
+    index_dir, page = tmp_path / "index", tmp_path / "page.html"
+    shutil.copytree(photo_index, index_dir)
+    write_reranker(index_dir / "reranker", load_encoder(), weight=0.005)
+    asked = ("query", "a cup of coffee", "-k", "2", "--explain")
+    shown = mmsearch(*asked, "--gallery", page, index_dir=index_dir)
+    assert shown.returncode == 0, shown.stderr
+    where = shown.stdout.decode().splitlines()[1].strip()
+    assert where.startswith("cup: ") and "coffee: " in where and "of: " not in where
+    assert page.read_text("utf-8").count('class="heat"') == 4
+    records = json.loads(mmsearch(*asked, "--json", index_dir=index_dir).stdout)
+    assert [heat["word"] for heat in records[0]["heat"]] == ["a", "cup", "of", "coffee"]
+    assert len(records[0]["heat"][1]["grid"]) == 9
+
+
+def test_reranking_can_be_left_out_and_an_unknown_reranker_is_refused(photo_index: Path) -> None:
+    plain = mmsearch("query", "a cat", "--rerank", "off", "--json", index_dir=photo_index)
+    assert all(hit["score"] == hit["similarity"] for hit in json.loads(plain.stdout))
+    refused = mmsearch("query", "a cat", "--rerank", "clairvoyant", index_dir=photo_index)
+    assert refused.returncode == 4
+    assert b"no reranker called clairvoyant" in refused.stderr
 
 
 def test_a_question_finds_the_picture_that_shows_it(photo_index: Path) -> None:

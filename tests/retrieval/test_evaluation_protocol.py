@@ -18,17 +18,19 @@ from retrieval.evaluation.encoding import EncodedSet
 from retrieval.evaluation.protocol import evaluate, put_in_front
 from retrieval.evaluation.second_stages import choose_second_stage
 from retrieval.metrics import Floats, Integers
+from retrieval.score_fusion import AddedScore, ScoreFusion
 
 
 class _Knowing:
     """A second stage that knows the answers, to show what the protocol lets it do."""
 
     name = "knowing"
+    fusion: ScoreFusion = AddedScore(1000.0)
 
     def __init__(self, encoded: EncodedSet) -> None:
         self._owner = dict(zip(encoded.captions, encoded.owner.tolist(), strict=True))
 
-    def rescore(
+    def score(
         self, text: str, encoding: TextEncoding, similarities: Floats, pictures: Integers
     ) -> Floats:
         return (pictures == self._owner[text]).astype(np.float64)
@@ -37,7 +39,9 @@ class _Knowing:
 class _Agreeing(_Knowing):
     """A second stage that says what the first one says."""
 
-    def rescore(
+    name = "agreeing"
+
+    def score(
         self, text: str, encoding: TextEncoding, similarities: Floats, pictures: Integers
     ) -> Floats:
         return similarities
@@ -88,5 +92,5 @@ def test_what_is_chosen_stands_in_front_and_the_rest_keep_their_order(
 
 
 def test_an_unknown_reranker_is_refused() -> None:
-    with pytest.raises(UnknownModelError, match="There is no reranker nowhere"):
-        choose_second_stage("nowhere", load_encoder())
+    with pytest.raises(UnknownModelError, match="There is no reranker called nowhere"):
+        choose_second_stage("nowhere", load_encoder(), Path())

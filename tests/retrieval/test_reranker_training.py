@@ -19,7 +19,7 @@ from retrieval.reranker_training.tokens import (
     subset,
 )
 
-SHAPE = RerankerShape(token_dim=16, patches=4, patch_scale=0.02, width=32, heads=2, layers=1)
+SHAPE = RerankerShape(token_dim=16, patches=4, patch_scale=0.02, width=32, heads=2)
 SETTINGS = TrainingSettings(epochs=4, negatives=4, learning_rate=3e-3, patience=4)
 
 
@@ -107,6 +107,28 @@ def test_padding_does_not_change_a_score() -> None:
         among, attention = network(padded, mask, patches)
     assert torch.allclose(alone, among, atol=1e-5)
     assert torch.allclose(attention.sum(-1), torch.ones(1, 8), atol=1e-5)
+
+
+def test_all_pairs_at_once_score_as_one_by_one() -> None:
+    network = _network().eval()
+    words, mask = torch.randn(3, 5, 16), torch.arange(5)[None] < torch.tensor([[2], [5], [1]])
+    patches = torch.randint(-90, 90, (4, 4, 16), dtype=torch.int8)
+    with torch.inference_mode():
+        together = network.every_pair(words, mask, network.dequantised(patches))
+        for text in range(3):
+            alone, _ = network(words[text].expand(4, -1, -1), mask[text].expand(4, -1), patches)
+            assert torch.allclose(together[text], alone, atol=1e-4)
+
+
+def test_a_hidden_patch_changes_nothing() -> None:
+    network = _network().eval()
+    words, mask = torch.randn(2, 3, 16), torch.ones(2, 3, dtype=torch.bool)
+    patches = torch.randn(2, 4, 16)
+    shown = torch.tensor([[True, False, True, True]]).expand(2, -1)
+    with torch.inference_mode():
+        before = network.every_pair(words, mask, patches, shown)
+        patches[:, 1] = torch.randn(2, 16)
+        assert torch.allclose(network.every_pair(words, mask, patches, shown), before, atol=1e-5)
 
 
 def test_hard_negatives_are_the_wrong_pictures_that_look_best() -> None:

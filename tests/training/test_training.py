@@ -11,13 +11,18 @@ import torch
 from torch import nn
 
 from retrieval.encoders.compact import CompactEncoder
+from retrieval.reranker_training.network import RerankerNetwork, RerankerShape
+from retrieval.rerankers.compact import CompactReranker
+from retrieval.rerankers.registry import load_reranker
 from retrieval.token_cache import MAX_TOKEN_BYTES
 from tests.photos import copy_photos
 from training.compact import train
 from training.contrastive import agreement_loss, soft_targets
-from training.export import PackedEmbedding
+from training.hubness import HubnessCorrection, HubnessSettings, fit_hubness, popularity
+from training.packing import PackedEmbedding
 from training.recipe import TINY
-from training.token_projection import set_projection
+from training.token_codes import eight_bit_step
+from training.word_patch import without_marks, word_patch_loss
 
 CAPTIONS = Path(__file__).resolve().parent.parent / "data" / "captions.tsv"
 
@@ -94,14 +99,69 @@ def test_vectors_that_agree_with_the_teacher_cost_nothing() -> None:
     assert float(agreement_loss(teacher.flip(0), teacher)) > 0.01
 
 
-def test_a_projection_keeps_the_main_directions() -> None:
+def test_an_eight_bit_code_holds_nearly_all_of_the_tokens() -> None:
+    tokens = torch.randn(500, 20, generator=torch.Generator().manual_seed(0)) * 3.0
+    codes = tokens / eight_bit_step(tokens)
+    assert float((codes.abs() <= 127).float().mean()) > 0.999
+    assert float(codes.abs().max()) > 100
+
+
+def test_the_reranker_comes_with_its_weight(trained: tuple[Path, list[float]]) -> None:
+    reranker = load_reranker("compact", CompactEncoder(trained[0]))
+    assert isinstance(reranker, CompactReranker)
+    assert reranker.fusion.weight >= 0.0
+
+
+def test_the_marks_of_a_text_are_no_words() -> None:
+    mask = torch.tensor([[True, True, True, True], [True, True, False, False]])
+    assert without_marks(mask).tolist() == [[False, True, True, False], [False] * 4]
+
+
+def test_words_that_find_their_patch_cost_less_than_words_that_do_not() -> None:
+    network = RerankerNetwork(RerankerShape(16, patches=4, patch_scale=1.0, width=16, heads=2))
+    optimiser = torch.optim.Adam(network.parameters(), lr=3e-3)
     generator = torch.Generator().manual_seed(0)
-    hidden = torch.randn(500, 4, generator=generator)
-    samples = hidden @ torch.randn(4, 20, generator=generator) + 3.0
-    layer = nn.Linear(20, 4)
-    step = set_projection(layer, samples)
-    projected = layer(samples)
-    assert step > 0
-    assert torch.allclose(projected.mean(dim=0), torch.zeros(4), atol=1e-3)
-    rebuilt = projected @ layer.weight + samples.mean(dim=0)
-    assert torch.allclose(rebuilt, samples, atol=1e-2)
+    things = torch.randn(6, 16, generator=generator)
+    patches = 0.1 * torch.randn(6, 4, 16, generator=generator)
+    patches[:, 2] += things
+    words, mask = things[:, None].repeat(1, 3, 1), torch.ones(6, 3, dtype=torch.bool)
+    losses = []
+    for _ in range(60):
+        loss = word_patch_loss(
+            network, words, mask, patches, torch.eye(6),
+            group=6, hidden=0.0, rng=np.random.default_rng(0),
+        )  # fmt: skip
+        optimiser.zero_grad()
+        torch.autograd.backward(loss)
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.3 * losses[0]
+
+
+def _unit(rows: int, seed: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return nn.functional.normalize(torch.randn(rows, 32, generator=generator), dim=1)
+
+
+def test_a_corrected_product_is_the_cosine_less_the_excess_popularity() -> None:
+    bank, pictures, texts = _unit(40, 0), _unit(9, 1), _unit(7, 2)
+    correction = HubnessCorrection(bank, HubnessSettings(sharpness=10.0, strength=0.5))
+    found_pictures, found_texts = correction.pictures(pictures), correction.texts(texts)
+    for vectors in (found_pictures, found_texts):
+        assert torch.allclose(vectors.norm(dim=1), torch.ones(len(vectors)), atol=1e-5)
+    known = correction.bank(torch.arange(40))
+    wanted = texts @ pictures.T - 0.5 * (popularity(pictures, known, 10.0) - correction.centre)
+    ratio = (found_texts @ found_pictures.T) / wanted
+    assert torch.allclose(ratio, ratio[0, 0].expand_as(ratio), atol=1e-3)
+    assert 0.8 < float(ratio[0, 0]) < 1.0
+
+
+def test_a_hub_is_found_out_on_what_was_held_out() -> None:
+    pictures = _unit(6, 0)
+    texts = nn.functional.normalize(pictures + 0.3 * _unit(6, 1), dim=1)
+    hub = nn.functional.normalize(texts.mean(dim=0, keepdim=True), dim=1)
+    pictures = torch.cat([nn.functional.normalize(pictures + 0.9 * _unit(6, 2), dim=1), hub])
+    settings = fit_hubness(texts, pictures, texts, np.arange(6))
+    assert settings.strength >= 0.0
+    shift = popularity(pictures, texts, settings.sharpness)
+    assert int(shift.argmax()) == 6
