@@ -37,6 +37,9 @@ class OnnxSession:
 
                 options = onnxruntime.SessionOptions()
                 options.log_severity_level = 3
+                # Without VNNI the quick eight-bit kernels overflow: the built-in model's vectors
+                # would have a cosine of 0.86 to the right ones. Elsewhere this changes nothing.
+                options.add_session_config_entry("session.x64quantprecision", "1")
                 self._session = onnxruntime.InferenceSession(
                     self._path, options, providers=["CPUExecutionProvider"]
                 )

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from retrieval.encoders.compact import COMPACT_DIR, CompactEncoder
@@ -49,6 +50,19 @@ def test_vectors_and_tokens_keep_to_the_contract(
     # Tokens that carry something: few codes clipped, and not all near zero.
     assert (np.abs(found.patch_tokens) == 127).mean() < 0.02
     assert found.patch_tokens.std() > 10
+
+
+def test_eight_bit_kernels_do_not_overflow_on_any_processor(
+    encoder: CompactEncoder, photos: dict[str, np.ndarray]
+) -> None:
+    pixels = np.stack(list(photos.values())[:8])
+    options = onnxruntime.SessionOptions()
+    # Node by node, each eight-bit number made a float first: slow, and nothing can overflow.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    plain = onnxruntime.InferenceSession(COMPACT_DIR / "image.onnx", options)
+    exact = plain.run(["embedding"], {"pixels": pixels})[0]
+    found = encoder.encode_pictures(pixels).vectors
+    assert float((exact * found).sum(axis=1).min()) > 0.99
 
 
 @pytest.mark.parametrize(
