@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import retrieval
 from indexer.byte_budget import ByteBudget
@@ -54,9 +54,7 @@ _START = (
 class Decoders:
     """Decodes for any number of threads, in processes that start when they are first needed."""
 
-    def __init__(
-        self, processes: int | None = None, limits: DecodingLimits | None = None
-    ) -> None:
+    def __init__(self, processes: int | None = None, limits: DecodingLimits | None = None) -> None:
         self.processes = processes or min(_MAX_PROCESSES, max(2, os.cpu_count() or 2))
         self.deaths = 0
         self._limits = limits or DecodingLimits()
@@ -156,9 +154,7 @@ class Decoders:
             raise PictureError("unreadable", "the run was interrupted")
 
     def _too_slow(self) -> PictureError:
-        return PictureError(
-            "timeout", f"decoding it takes more than {self._limits.cpu_s} seconds"
-        )
+        return PictureError("timeout", f"decoding it takes more than {self._limits.cpu_s} seconds")
 
 
 class _ProcessDiedError(Exception):
@@ -198,8 +194,8 @@ class _Process:
             raise MmsearchError(
                 f"No process for decoding can be started ({error.strerror})."
             ) from error
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._requests, self._replies = self._process.stdin, self._process.stdout
+        self._requests = cast(BinaryIO, self._process.stdin)
+        self._replies = cast(BinaryIO, self._process.stdout)
 
     def wait_until_ready(self) -> None:
         """Wait until it has started; what it starts with is the same for all files."""

@@ -116,7 +116,7 @@ class Loader:
 def _read(path: Path) -> bytes:
     """All bytes of a regular file; never waits for a pipe or a device that lies in its place."""
     try:
-        with open(path, "rb", opener=_open_without_waiting) as file:  # noqa: PTH123
+        with open(path, "rb", opener=_open_without_waiting) as file:
             facts = os.fstat(file.fileno())
             if not stat.S_ISREG(facts.st_mode):
                 raise PictureError("unreadable", "it is no regular file")

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import io
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from PIL import Image, ImageCms
+from PIL import Image
+
+if TYPE_CHECKING:
+    from PIL import ImageCms
 
 # What ICC calls the colours of a mode of Pillow.
 _COLOUR_SPACES = {"RGB": "RGB ", "L": "GRAY", "CMYK": "CMYK", "LAB": "Lab "}
@@ -23,7 +27,7 @@ def to_srgb(picture: Image.Image, extrema: Extrema | None = None) -> Image.Image
     flat = _flat(picture, extrema)
     transform = _transform(profile, flat.mode) if profile or flat.mode == "LAB" else None
     if transform is not None:
-        return ImageCms.applyTransform(flat, transform) or flat.convert("RGB")
+        return transform.apply(flat)
     return flat if flat.mode == "RGB" else flat.convert("RGB")
 
 
@@ -84,6 +88,8 @@ def _stretched(picture: Image.Image, extrema: Extrema) -> Image.Image:
 @lru_cache(maxsize=8)
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     """From a profile's colours to sRGB; None where nothing is to be done or can be."""
+    from PIL import ImageCms
+
     try:
         if profile:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))

@@ -1,4 +1,4 @@
-"""A process that decodes pictures: the bytes of files come in on one pipe, pixels go out on another.
+"""A process that decodes pictures: the bytes of files come in on one pipe, pixels go out on one.
 
 A file that crashes a decoder, or makes it run for ever or take all memory, ends this process and
 nothing else. It imports no more than Pillow, so that it starts fast. `indexer.decoders` starts it.

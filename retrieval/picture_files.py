@@ -19,9 +19,12 @@ from retrieval.raw_files import RAW_SUFFIXES, can_read_raw, is_raw, read_raw
 
 # A 250-megapixel picture still fits in memory as RGB; one of which more has to be decoded is not.
 MAX_PIXELS = 250_000_000
+# fmt: off
 SUFFIXES = RAW_SUFFIXES | frozenset(
-    ".jpg .jpeg .jpe .jfif .mpo .png .webp .gif .tif .tiff .bmp .heic .heif .hif .avif".split()
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp",
+     ".heic", ".heif", ".hif", ".avif"}
 )
+# fmt: on
 
 # From a plugin of Pillow to the function in it that opens a file.
 _PLUGINS = {

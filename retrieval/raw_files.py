@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import struct
 from functools import cache
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
@@ -18,9 +17,12 @@ from retrieval.errors import PictureError
 if TYPE_CHECKING:
     import rawpy
 
+# fmt: off
 RAW_SUFFIXES = frozenset(
-    ".dng .cr2 .cr3 .nef .nrw .arw .sr2 .orf .rw2 .raf .pef .srw .3fr .iiq .erf .mrw".split()
+    {".dng", ".cr2", ".cr3", ".nef", ".nrw", ".arw", ".sr2", ".orf", ".rw2", ".raf", ".pef",
+     ".srw", ".3fr", ".iiq", ".erf", ".mrw"}
 )
+# fmt: on
 
 _MAGIC = (b"FUJIFILMCCD-RAW", b"IIU\0", b"IIRO", b"IIRS", b"MMOR", b"\0MRM")
 _NEW_SUBFILE_TYPE, _COMPRESSION, _SUB_IFDS, _DNG_VERSION = 0x00FE, 0x0103, 0x014A, 0xC612
@@ -33,12 +35,14 @@ _TURNS = {
     5: Image.Transpose.ROTATE_90,
     6: Image.Transpose.ROTATE_270,
 }
-_ORIENTATION_TAG = 0x0112
+_SIDES_SWAPPED = frozenset({5, 6})
 
 
 @cache
 def can_read_raw() -> bool:
     """Whether rawpy is installed."""
+    from importlib.util import find_spec
+
     return find_spec("rawpy") is not None
 
 
@@ -73,19 +77,19 @@ def read_raw(data: bytes, smallest_side_px: int | None) -> tuple[Image.Image, in
 
     try:
         with rawpy.imread(io.BytesIO(data)) as raw:
-            turn = raw.sizes.flip
             width, height = raw.sizes.width, raw.sizes.height
-            if turn in (5, 6):
+            if raw.sizes.flip in _SIDES_SWAPPED:
                 width, height = height, width
-            picture = _preview(raw)
-            if picture is None or min(picture.size) < (smallest_side_px or 1):
+            wanted = smallest_side_px or min(width, height) // 2
+            picture = _preview(raw, wanted)
+            if picture is None or min(picture.size) < wanted:
                 picture = _developed(raw)
     except rawpy.LibRawError as error:
         raise PictureError("damaged", f"it is damaged ({_words(error)})") from error
     return picture, width, height
 
 
-def _preview(raw: rawpy.RawPy) -> Image.Image | None:
+def _preview(raw: rawpy.RawPy, smallest_side_px: int) -> Image.Image | None:
     """The largest picture that the camera embedded, upright; None where there is none."""
     import rawpy
 
@@ -94,25 +98,36 @@ def _preview(raw: rawpy.RawPy) -> Image.Image | None:
     except rawpy.LibRawError:
         return None
     if preview.format == rawpy.ThumbFormat.BITMAP:
-        return _turned(Image.fromarray(preview.data), raw.sizes.flip)
+        return _turned(Image.fromarray(preview.data), raw)
     try:
         from PIL.JpegImagePlugin import JpegImageFile
 
         picture = JpegImageFile(io.BytesIO(preview.data))
+        picture.draft("RGB", (2 * smallest_side_px, 2 * smallest_side_px))
         picture.load()
     except Exception:  # A damaged preview is no reason to do without the picture.
         return None
-    if picture.getexif().get(_ORIENTATION_TAG, 1) != 1:
-        return picture
-    return _turned(picture, raw.sizes.flip)
+    return _turned(picture, raw)
 
 
 def _developed(raw: rawpy.RawPy) -> Image.Image:
     return Image.fromarray(raw.postprocess(half_size=True, use_camera_wb=True))
 
 
-def _turned(picture: Image.Image, flip: int) -> Image.Image:
-    return picture.transpose(_TURNS[flip]) if flip in _TURNS else picture
+def _turned(picture: Image.Image, raw: rawpy.RawPy) -> Image.Image:
+    """The preview upright, unless its sides say that the camera has turned it already.
+
+    LibRaw writes an orientation of its own into previews; none is left, lest it be heeded again.
+    """
+    sizes = raw.sizes
+    picture = picture.copy()
+    picture.info.pop("exif", None)
+    if sizes.flip not in _TURNS:
+        return picture
+    was_turned = (picture.width < picture.height) != (sizes.width < sizes.height)
+    if sizes.flip in _SIDES_SWAPPED and was_turned:
+        return picture
+    return picture.transpose(_TURNS[sizes.flip])
 
 
 def _first_tags(data: bytes) -> dict[int, int]:
