@@ -21,7 +21,7 @@ from retrieval.errors import PictureError
 from retrieval.token_cache import TokenCache
 
 # Failures after which a picture that was indexed before is kept: its content may be as it was.
-KEPT_FAILURES = frozenset({"unreadable", "vanished"})
+KEPT_FAILURES = frozenset({"unreadable", "vanished", "unsupported"})
 
 
 class BatchWriter:

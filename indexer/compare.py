@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from indexer.scan import Scan, ScannedFile
 from retrieval.catalog import KnownFile
+from retrieval.pictures import is_supported
 
 # These failures can mend without a trace in the file's size or time stamp.
 _PASSING_FAILURES = frozenset({"unreadable", "vanished"})
@@ -59,6 +60,8 @@ def compare(scan: Scan, known: Mapping[str, KnownFile]) -> Differences:
 
 def _looks_changed(file: ScannedFile, before: KnownFile) -> bool:
     if before.failure_kind in _PASSING_FAILURES:
+        return True
+    if before.failure_kind == "unsupported" and is_supported(file.path):
         return True
     return (file.size_bytes, file.mtime_ns) != (before.size_bytes, before.mtime_ns)
 

@@ -1,32 +1,34 @@
-"""Reading and decoding, in threads, ahead of the encoder and bounded in bytes.
+"""Reading, hashing and decoding, ahead of the encoder and bounded in bytes.
 
-Pillow and hashlib let other threads run while they work, so threads keep all cores busy without
-the cost of handing pixels between processes.
+Threads read and hash, which lets other threads run; decoding is left to processes of its own,
+where a hostile file does no harm.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import threading
+import stat
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from indexer.byte_budget import ByteBudget
+from indexer.decoders import Decoders
 from indexer.scan import ScannedFile
 from retrieval.errors import PictureError
-from retrieval.pictures import DecodedPicture, declared_pixels, decode
+from retrieval.pictures import DecodedPicture, is_supported
 from retrieval.preprocessing import Preprocessing
 
-# What all open files may take together: their bytes and their decoded pixels.
-MEMORY_BUDGET_BYTES = 384 * 2**20
+# What the bytes of all files in hand may take together; a larger one is in hand alone.
+FILE_BUDGET_BYTES = 128 * 2**20
 # No photograph is that large; reading a disk image that is called .tif would fill the memory.
 MAX_FILE_BYTES = 2**30
-_BYTES_A_PIXEL = 4
-_AHEAD_A_WORKER = 16
+# Files are read while all decoders are at work, so that none waits for a slow disk.
+_READERS_BESIDE_DECODERS = 2
+_AHEAD_A_DECODER = 16
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ class Loader:
     """Turns scanned files into loaded ones, in order, some way ahead of whoever takes them.
 
     `find_content` says which pictures have a content hash; `preprocessing` is asked for when the
-    first picture is decoded, so that a run without new pictures loads no model.
+    first picture is decoded, so that a run without new pictures loads no model. `decoders` may be
+    shared with other loaders.
     """
 
     def __init__(
@@ -56,25 +59,32 @@ class Loader:
         root: Path,
         find_content: Callable[[bytes], Sequence[int]],
         preprocessing: Callable[[], Preprocessing],
-        workers: int | None = None,
+        decoders: Decoders,
     ) -> None:
         self._root = root
         self._find_content = find_content
         self._preprocessing = preprocessing
-        self._workers = workers or max(2, os.cpu_count() or 2)
-        self._budget = ByteBudget(MEMORY_BUDGET_BYTES)
+        self._decoders = decoders
+        self._budget = ByteBudget(FILE_BUDGET_BYTES)
 
     def load(self, files: Iterable[ScannedFile]) -> Iterator[LoadedFile]:
-        """Read, hash, and decode what is not known yet; order is kept."""
-        pool = ThreadPoolExecutor(self._workers, thread_name_prefix="decode")
+        """Read, hash, and decode what is not known yet; order is kept.
+
+        Where the caller stops before the end, decoding is ended with it.
+        """
+        readers = self._decoders.processes + _READERS_BESIDE_DECODERS
+        pool = ThreadPoolExecutor(readers, thread_name_prefix="load")
         waiting: deque[Future[LoadedFile]] = deque()
         try:
             for file in files:
                 waiting.append(pool.submit(self._load_one, file, self._find_content))
-                if len(waiting) >= self._workers * _AHEAD_A_WORKER:
+                if len(waiting) >= self._decoders.processes * _AHEAD_A_DECODER:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
+        except BaseException:
+            self._decoders.close()
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -87,50 +97,41 @@ class Loader:
     ) -> LoadedFile:
         content_hash = b""
         try:
+            if not is_supported(file.path):
+                raise PictureError(
+                    "unsupported", "`pip install 'mmsearch[raw]'` lets RAW files be read"
+                )
             with self._budget.hold(file.size_bytes):
                 data = _read(self._root / file.path)
                 content_hash = hashlib.blake2b(data, digest_size=16).digest()
                 known = tuple(find_content(content_hash))
                 if known:
                     return LoadedFile(file, content_hash, known_ids=known)
-                pixels = declared_pixels(data)
-            with self._budget.hold(len(data) + pixels * _BYTES_A_PIXEL):
-                picture = decode(data, self._preprocessing())
+                picture = self._decoders.decode(data, self._preprocessing())
                 return LoadedFile(file, content_hash, picture=picture)
         except PictureError as failure:
             return LoadedFile(file, content_hash, failure=failure)
 
 
-class ByteBudget:
-    """A number of bytes that threads share; a claim on more than all of it gets it alone."""
-
-    def __init__(self, total_bytes: int) -> None:
-        self._total = total_bytes
-        self._free = total_bytes
-        self._changed = threading.Condition()
-
-    @contextmanager
-    def hold(self, wanted_bytes: int) -> Iterator[None]:
-        """Claim the bytes for the length of the block; waits until they are free."""
-        size = min(wanted_bytes, self._total)
-        with self._changed:
-            self._changed.wait_for(lambda: self._free >= size)
-            self._free -= size
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._free += size
-                self._changed.notify_all()
-
-
 def _read(path: Path) -> bytes:
+    """All bytes of a regular file; never waits for a pipe or a device that lies in its place."""
     try:
-        with path.open("rb") as file:
-            if os.fstat(file.fileno()).st_size > MAX_FILE_BYTES:
+        with open(path, "rb", opener=_open_without_waiting) as file:
+            facts = os.fstat(file.fileno())
+            if not stat.S_ISREG(facts.st_mode):
+                raise PictureError("unreadable", "it is no regular file")
+            if facts.st_size > MAX_FILE_BYTES:
                 raise PictureError("too-large", "the file is larger than 1 GiB")
-            return file.read()
+            # One byte more than there should be, to see whether somebody is still writing.
+            data = file.read(facts.st_size + 1)
+            if len(data) != facts.st_size:
+                raise PictureError("unreadable", "it changed while it was read")
+            return data
     except FileNotFoundError as error:
         raise PictureError("vanished", "the file is no longer there") from error
     except OSError as error:
         raise PictureError("unreadable", f"it cannot be read ({error.strerror})") from error
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from indexer.batch import BatchWriter
 from indexer.compare import Differences, compare
+from indexer.decoders import Decoders
 from indexer.load import Loader
 from indexer.lock import writer_lock
 from indexer.roots import Target, absolute, is_reachable, require_there, settle_targets
@@ -127,18 +128,23 @@ class _Run:
         self._progress = progress
         self._stop = stop or threading.Event()
         self._tokens: TokenCache | None = None
+        self._decoders = Decoders()
         self.summary = IndexSummary()
 
     def index(self, targets: Sequence[Target]) -> None:
         """Bring the catalogue in line with what is on disk, then the index file with it."""
         try:
             work = [self._examine(target) for target in targets if self._is_there(target)]
-            self._progress.start(sum(len(differences.to_read) for *_, differences in work))
+            to_read = sum(len(differences.to_read) for *_, differences in work)
+            if to_read:
+                self._decoders.start()
+            self._progress.start(to_read)
             for target, found, known, differences in work:
                 self._take_in(target, found, known, differences)
         except KeyboardInterrupt:
             self.summary.interrupted = True
         finally:
+            self._decoders.close()
             self._progress.finish()
             if self._tokens is not None:
                 self._tokens.close()
@@ -169,6 +175,7 @@ class _Run:
             target.root.path,
             lambda content: self._catalog.ids_with_content([content]).get(content, ()),
             lambda: self._choice.encoder.preprocessing,
+            self._decoders,
         )
         writer = BatchWriter(
             self._catalog,

@@ -47,7 +47,7 @@ class PictureError(MmsearchError):
     """One picture cannot be read or decoded; the text says why.
 
     `kind` groups reasons for counting: one of `unreadable`, `empty`, `not-a-picture`,
-    `damaged`, `too-large`, `vanished`, `loop`.
+    `damaged`, `too-large`, `vanished`, `loop`, `timeout`, `crashed`, `unsupported`.
     """
 
     def __init__(self, kind: str, reason: str) -> None:

@@ -1,42 +1,62 @@
 """Decoding: the bytes of a picture file to upright RGB pixels of the size an encoder sees.
 
-The one place that knows Pillow's decoders; every way in which a file can be bad comes out as a
-`PictureError` with a kind and a reason.
+With `picture_files`, `raw_files` and `colours` the one place that knows decoders; every way in
+which a file can be bad comes out as a `PictureError` with a kind and a reason. NumPy is imported
+when first needed, so that a process that only decodes starts fast.
 """
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image
 
+from retrieval.colours import deep_extrema, to_srgb
 from retrieval.errors import PictureError
+from retrieval.picture_files import MAX_PIXELS, SUFFIXES, PictureFile, is_supported, open_picture
 from retrieval.preprocessing import Preprocessing
 
-# A 250-megapixel panorama still fits in memory as RGB; a file that declares more is not decoded.
-MAX_PIXELS = 250_000_000
-# MPO, the stereo and panorama format of cameras, comes in through JPEG.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP")
-SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".mpo"}
-)
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = [
+    "MAX_PIXELS",
+    "SUFFIXES",
+    "DecodedPicture",
+    "ResizedPicture",
+    "decode",
+    "is_supported",
+    "opening",
+    "read_picture",
+    "resize",
+    "resize_file",
+    "to_pixels",
+]
 
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
-_UPRIGHT_SWAPPED = frozenset({5, 6, 7, 8})
 _ORIENTATION_TAG = 0x0112
-# The formats whose decoder can leave out detail, so that less is decoded than is declared.
-_REDUCIBLE = frozenset({"JPEG", "MPO"})
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SIDES_SWAPPED = frozenset({5, 6, 7, 8})
 # A strip of one pixel by a million would grow to gigabytes where its shorter side is scaled up.
 _MAX_ASPECT = 8
-# Pillow's own bound warns and fails at sizes of its choosing; `_open` stands in for it.
-Image.MAX_IMAGE_PIXELS = None
+# A larger picture is brought to RGB strip by strip, so that it is not in memory several times.
+_STRIP_PIXELS = 2**24
+# How much larger than wanted a picture is left when it is reduced by averaging whole pixels.
+_REDUCED_AT_LEAST = 4
 
 
 @dataclass(frozen=True)
@@ -48,27 +68,43 @@ class DecodedPicture:
     height_px: int
 
 
+@dataclass(frozen=True)
+class ResizedPicture:
+    """What `DecodedPicture` holds, as Pillow's RGB picture in place of an array."""
+
+    picture: Image.Image
+    width_px: int
+    height_px: int
+
+
 def decode(data: bytes, preprocessing: Preprocessing) -> DecodedPicture:
     """Decode a file's bytes and bring the picture to the size that an encoder sees.
 
     Raises PictureError where the bytes are no picture, are damaged, or declare too many pixels.
     """
-    with _reasons():
-        picture = _open(data)
-        declared = picture.size
-        upright = _upright_rgb(picture, preprocessing.size_px)
-        width, height = upright.size
-        if picture.format in _REDUCIBLE:
-            is_turned = _orientation(picture) in _UPRIGHT_SWAPPED
-            width, height = declared[::-1] if is_turned else declared
-        return DecodedPicture(to_pixels(upright, preprocessing), width, height)
+    import numpy as np
+
+    with opening(data, preprocessing.size_px) as file:
+        resized = resize_file(file, preprocessing)
+    return DecodedPicture(np.asarray(resized.picture), resized.width_px, resized.height_px)
 
 
-def declared_pixels(data: bytes) -> int:
-    """How many pixels a file says it has, without decoding it. Raises PictureError."""
+@contextmanager
+def opening(data: bytes, smallest_side_px: int | None = None) -> Iterator[PictureFile]:
+    """A file's bytes opened, as `open_picture`; whatever is wrong with it, in the block too, is a
+    PictureError.
+    """
     with _reasons():
-        width, height = _open(data).size
-        return width * height
+        yield open_picture(data, smallest_side_px)
+
+
+def resize_file(file: PictureFile, preprocessing: Preprocessing) -> ResizedPicture:
+    """Decode an opened file, turn it upright, and resize it as the encoder wants it."""
+    upright = _upright_rgb(file.picture, preprocessing.size_px)
+    width, height = file.width_px, file.height_px
+    if _orientation(file.picture) in _SIDES_SWAPPED:
+        width, height = height, width
+    return ResizedPicture(resize(upright, preprocessing), width, height)
 
 
 def read_picture(
@@ -81,18 +117,25 @@ def read_picture(
     """
     with _reasons():
         if isinstance(source, Image.Image):
-            # A copy: reducing and turning happen in place, and the caller's picture is not ours.
+            # A copy: loading happens in place, and the caller's picture is not ours.
             return _upright_rgb(source.copy(), smallest_side_px)
         data = source if isinstance(source, bytes) else Path(source).read_bytes()
-        return _upright_rgb(_open(data), smallest_side_px)
+        return _upright_rgb(open_picture(data, smallest_side_px).picture, smallest_side_px)
 
 
 def to_pixels(picture: Image.Image, preprocessing: Preprocessing) -> NDArray[np.uint8]:
     """An RGB picture as uint8 (size_px, size_px, 3), resized as the encoder wants it."""
+    import numpy as np
+
+    return np.asarray(resize(picture, preprocessing))
+
+
+def resize(picture: Image.Image, preprocessing: Preprocessing) -> Image.Image:
+    """An RGB picture of size_px by size_px pixels, by the encoder's rule."""
     side = preprocessing.size_px
     resample = _FILTERS[preprocessing.interpolation]
     if preprocessing.resize == "squash":
-        return np.asarray(picture.resize((side, side), resample))
+        return picture.resize((side, side), resample)
     picture = _middle(picture)
     width, height = picture.size
     # The same rounding as torchvision's Resize and CenterCrop, so that vectors agree with CLIP's.
@@ -102,7 +145,7 @@ def to_pixels(picture: Image.Image, preprocessing: Preprocessing) -> NDArray[np.
         size = (int(side * width / height), side)
     resized = picture.resize(size, resample) if size != picture.size else picture
     left, top = round((size[0] - side) / 2.0), round((size[1] - side) / 2.0)
-    return np.asarray(resized.crop((left, top, left + side, top + side)))
+    return resized.crop((left, top, left + side, top + side))
 
 
 def _middle(picture: Image.Image) -> Image.Image:
@@ -115,20 +158,6 @@ def _middle(picture: Image.Image) -> Image.Image:
     return picture.crop((left, top, left + min(width, longest), top + min(height, longest)))
 
 
-def _open(data: bytes) -> Image.Image:
-    if not data:
-        raise PictureError("empty", "the file is empty")
-    picture = Image.open(io.BytesIO(data), formats=FORMATS)
-    width, height = picture.size
-    if width * height > MAX_PIXELS:
-        raise PictureError(
-            "too-large",
-            f"it declares {width} × {height} pixels, more than the {MAX_PIXELS // 10**6} "
-            "megapixels that are decoded",
-        )
-    return picture
-
-
 def _orientation(picture: Image.Image) -> int | None:
     """The EXIF orientation; None where there is none, or the EXIF data are garbled."""
     try:
@@ -138,64 +167,30 @@ def _orientation(picture: Image.Image) -> int | None:
     return orientation if isinstance(orientation, int) else None
 
 
-def _turned(picture: Image.Image) -> Image.Image:
-    if _orientation(picture) is None:
-        return picture
-    try:
-        return ImageOps.exif_transpose(picture)
-    except Exception:  # Garbled EXIF data are no reason to do without the picture.
-        return picture
-
-
 def _upright_rgb(picture: Image.Image, smallest_side_px: int | None) -> Image.Image:
-    if smallest_side_px is not None:
-        # Twice the wanted size leaves the final resize enough to average over.
-        picture.draft("RGB", (2 * smallest_side_px, 2 * smallest_side_px))
-    profile = picture.info.get("icc_profile")
     picture.load()
-    upright = _turned(picture)
-    return _in_srgb(_as_rgb(upright), upright.mode, profile)
+    if picture.width * picture.height > _STRIP_PIXELS:
+        rgb = _by_strips(picture, smallest_side_px)
+    else:
+        rgb = to_srgb(picture)
+    turn = _TURNS.get(_orientation(picture) or 1)
+    return rgb if turn is None else rgb.transpose(turn)
 
 
-def _as_rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode == "RGB":
-        return picture
-    if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
-        return _stretched(picture).convert("RGB")
-    if picture.has_transparency_data:
-        # What is transparent shows a page's white, as picture viewers show it.
-        opaque = picture.convert("RGBA")
-        page = Image.new("RGBA", opaque.size, "white")
-        return Image.alpha_composite(page, opaque).convert("RGB")
-    return picture.convert("RGB")
-
-
-def _stretched(picture: Image.Image) -> Image.Image:
-    """Grey of 16 or 32 bits to 8: by its type's range, or its own where it goes beyond."""
-    grey = np.nan_to_num(np.asarray(picture, dtype=np.float32))
-    low, high = float(grey.min()), float(grey.max())
-    if low >= 0 and 255 < high <= 65535:
-        low, high = 0.0, 65535.0
-    elif low >= 0 and high <= 255 and picture.mode != "F":
-        low, high = 0.0, 255.0
-    scaled = (grey - low) * (255.0 / (high - low)) if high > low else np.zeros_like(grey)
-    return Image.fromarray(scaled.clip(0, 255).astype(np.uint8))
-
-
-def _in_srgb(picture: Image.Image, mode: str, profile: bytes | None) -> Image.Image:
-    """Colours of an embedded RGB profile as sRGB; a profile that makes no sense is passed over."""
-    if not profile or mode not in ("RGB", "RGBA", "P"):
-        return picture
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if "sRGB" in ImageCms.getProfileDescription(source):
-            return picture
-        converted = ImageCms.profileToProfile(
-            picture, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
-        )
-        return converted if converted is not None else picture
-    except (ImageCms.PyCMSError, OSError, ValueError):
-        return picture
+def _by_strips(picture: Image.Image, smallest_side_px: int | None) -> Image.Image:
+    """A large picture as RGB, reduced where it stays several times as large as what is wanted."""
+    width, height = picture.size
+    wanted = min(width, height) if smallest_side_px is None else smallest_side_px
+    factor = max(1, min(width, height) // (_REDUCED_AT_LEAST * wanted))
+    if factor == 1 and picture.mode == "RGB" and not picture.info.get("icc_profile"):
+        return to_srgb(picture)
+    rows = max(1, _STRIP_PIXELS // 4 // width // factor) * factor
+    extrema = deep_extrema(picture)
+    reduced = Image.new("RGB", (-(-width // factor), -(-height // factor)))
+    for top in range(0, height, rows):
+        strip = picture.crop((0, top, width, min(top + rows, height)))
+        reduced.paste(to_srgb(strip, extrema).reduce(factor), (0, top // factor))
+    return reduced
 
 
 @contextmanager
@@ -205,10 +200,6 @@ def _reasons() -> Iterator[None]:
         yield
     except PictureError:
         raise
-    except UnidentifiedImageError as error:
-        raise PictureError(
-            "not-a-picture", "it is not a picture of a format that is known"
-        ) from error
     except FileNotFoundError as error:
         raise PictureError("vanished", "the file is no longer there") from error
     except PermissionError as error:
