@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -57,9 +56,7 @@ class MultiHeadAttention(nn.Module):
         gathered = (weights @ values).transpose(1, 2).flatten(2)
         return self.output(gathered), weights
 
-    def every_pair(
-        self, words: Tensor, patches: Tensor, patch_mask: Tensor | None = None
-    ) -> Tensor:
+    def every_pair(self, words: Tensor, patches: Tensor) -> Tensor:
         """What each of many words gathers from each of many pictures; for training in batches.
 
         The same as `forward` for all combinations, without keeping the weights.
@@ -67,20 +64,13 @@ class MultiHeadAttention(nn.Module):
         Args:
             words: queries, float (m, dim), of any number of texts end to end.
             patches: keys and values, float (c, P, context_dim).
-            patch_mask: bool (c, P), False for patches that are not to be seen; at least one
-                True in each row.
 
         Returns:
             What each word gathered, float (c, m, dim).
         """
         queries = self._split(self.query(words).unsqueeze(0)).expand(len(patches), -1, -1, -1)
         keys, values = self._split(self.key(patches)), self._split(self.value(patches))
-        seen = None
-        if patch_mask is not None:
-            # A large number instead of infinity: the fused kernel's gradients stay finite.
-            hidden = torch.where(patch_mask, 0.0, -1e4)
-            seen = hidden[:, None, None, :]
-        gathered = F.scaled_dot_product_attention(queries, keys, values, attn_mask=seen)
+        gathered = F.scaled_dot_product_attention(queries, keys, values)
         found: Tensor = self.output(gathered.transpose(1, 2).flatten(2))
         return found
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from training.data import Pixels, batches
 from training.mobilenet import TRUNK_CHANNELS, TRUNK_STRIDE
+from training.precision import half_where_fast
 
 Activations = NDArray[np.float16]
 
@@ -66,6 +67,6 @@ def _map(file: Path) -> Activations:
 
 def _forward(trunk: nn.Module, pixels: Pixels) -> Activations:
     inputs = normalise(torch.from_numpy(pixels)).contiguous(memory_format=torch.channels_last)
-    with torch.autocast("cpu", torch.bfloat16):
+    with half_where_fast():
         activations: Tensor = trunk(inputs)
     return activations.permute(0, 2, 3, 1).to(torch.float16).numpy()

@@ -1,13 +1,14 @@
 """Train the built-in model: `python -m training.compact --data DIR --out DIR`.
 
 Stages: read → vocabulary and teacher → activations of the frozen parts → contrastive training of
-towers and reranker → export in eight bits → fusion weight on pictures held out → evaluation on the
-split `dev`.
+the towers → training of the reranker → export in eight bits → fusion weight on pictures held out →
+evaluation on the split `dev`.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import tempfile
 import time
@@ -33,6 +34,8 @@ from training.hubness import EXTRA_DIMENSIONS, HubnessCorrection, fit_hubness
 from training.material import Source, Teacher, held_out_pixels, prepare, read_source
 from training.mobilenet import MobileNetV2, StartWeights, random_network
 from training.recipe import FULL, TINY, Recipe
+from training.reranker_branch import RerankerBranch, middle_activations
+from training.reranking import train_reranker_branch, word_tokens
 from training.text_encoder import TextEncoder, TextShape, load_minilm
 from training.text_states import lower_states
 from training.token_codes import eight_bit_step
@@ -92,6 +95,8 @@ def train(
     _say(started, "activations ready")
     shape = TowerShape()
     reranker = RerankerNetwork(RerankerShape(shape.token_dim, recipe.grid**2, patch_scale=1.0))
+    # Copies the tail before the towers' training changes it.
+    branch = RerankerBranch(network.tail, copy.deepcopy(reranker))
     towers = Towers(network.tail, PictureHeads(shape), TextTower(encoder, shape), reranker)
     losses: list[float] = []
 
@@ -100,10 +105,21 @@ def train(
         _say(started, f"epoch {epoch + 1} of {recipe.contrastive.epochs}: loss {loss:.3f}")
 
     trained = train_contrastive(towers, material, recipe.contrastive, seed, report).eval()
-    scale = _token_scale(trained, network, source, recipe)
+    branch = train_reranker_branch(
+        branch,
+        middle_activations(branch, material.views, cache),
+        word_tokens(trained, material.captions),
+        material.captions_of,
+        recipe.reranking,
+        seed,
+        lambda epoch, loss: _say(
+            started, f"reranker, epoch {epoch + 1} of {recipe.reranking.epochs}: loss {loss:.3f}"
+        ),
+    )
+    scale = _token_scale(branch, network, source, recipe)
     hubness = _hubness(trained, network, source, material, tokenizer, recipe, seed)
     _say(started, f"against hubs: {hubness.settings}")
-    _export(trained, network, hubness, source, tokenizer, recipe, scale, out)
+    _export(trained, branch, network, hubness, source, tokenizer, recipe, scale, out)
     _say(started, f"exported to {out}")
     weight = fit_reranker_weight(out, source.held)
     _write_config(out, recipe, encoder.shape, scale, weight)
@@ -148,10 +164,12 @@ def _minilm_folder() -> Path:
 
 
 @torch.inference_mode()
-def _token_scale(towers: Towers, network: MobileNetV2, source: Source, recipe: Recipe) -> float:
+def _token_scale(
+    branch: RerankerBranch, network: MobileNetV2, source: Source, recipe: Recipe
+) -> float:
     """The step of the patch tokens' eight-bit codes."""
     tokens = [
-        towers.picture.patches(towers.tail(network.trunk(normalise(torch.from_numpy(batch)))))
+        branch(network.trunk(normalise(torch.from_numpy(batch))))
         for batch in held_out_pixels(source.learnt[:_TOKEN_PICTURES], recipe)
     ]
     return eight_bit_step(torch.cat(tokens))
@@ -195,6 +213,7 @@ def _hubness(
 
 def _export(
     towers: Towers,
+    branch: RerankerBranch,
     network: MobileNetV2,
     hubness: HubnessCorrection,
     source: Source,
@@ -209,6 +228,7 @@ def _export(
         network.trunk.to(memory_format=plain),
         towers.tail.to(memory_format=plain),
         towers.picture,
+        branch.to(memory_format=plain),
         hubness,
         token_scale,
     )
@@ -216,7 +236,7 @@ def _export(
     export_picture_tower(graph, calibration, out / "image.onnx")
     export_text_tower(towers.text, hubness, out / "text.onnx")
     tokenizer.save(str(out / "tokenizer.json"), pretty=False)
-    export_reranker(towers.reranker, token_scale, out / "reranker.onnx")
+    export_reranker(branch.network, token_scale, out / "reranker.onnx")
     _write_config(out, recipe, towers.text.encoder.shape, token_scale, weight=0.0)
 
 

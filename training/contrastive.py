@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from retrieval.losses import ContrastiveLoss
 from retrieval.reranker_training.network import RerankerNetwork
 from training.activations import Activations, as_tensor
+from training.precision import half_where_fast
 from training.text_states import TextStates
 from training.towers import PictureHeads, TextTower
 from training.word_patch import without_marks, word_patch_loss
@@ -82,13 +83,13 @@ class Towers(nn.Module):
 
     def features(self, activations: Tensor) -> Tensor:
         """Trunk activations (n, 96, h, w) → features (n, 1280, h / 2, w / 2)."""
-        with torch.autocast("cpu", torch.bfloat16):
+        with half_where_fast():
             features: Tensor = self.tail(activations.contiguous(memory_format=torch.channels_last))
         return features.float()
 
     def words(self, states: Tensor, mask: Tensor) -> Tensor:
         """States of the frozen layers → contextual word vectors, both (n, L, width)."""
-        with torch.autocast("cpu", torch.bfloat16):
+        with half_where_fast():
             words = self.text.encoder.upper(states, mask)
         return words.float()
 

@@ -31,6 +31,7 @@ from retrieval.reranker_training.export import export as export_exactly
 from retrieval.reranker_training.network import RerankerNetwork
 from training.hubness import HubnessCorrection
 from training.packing import PackedEmbedding, PackedLinear
+from training.reranker_branch import RerankerBranch
 from training.towers import PictureHeads, TextTower
 
 OPSET = 18
@@ -44,6 +45,7 @@ class PictureGraph(nn.Module):
         trunk: nn.Module,
         tail: nn.Module,
         heads: PictureHeads,
+        branch: RerankerBranch,
         hubness: HubnessCorrection,
         token_scale: float,
     ) -> None:
@@ -54,15 +56,17 @@ class PictureGraph(nn.Module):
         # The head's two wide layers are half of this file's weights; four bits do for them.
         self.heads.head.add_module("linear", PackedLinear(heads.head.linear))
         self.heads.head.add_module("inner", PackedLinear(heads.head.inner))
+        self.branch = branch
         self.hubness = hubness
         self.token_scale = token_scale
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """uint8 (n, S, S, 3) → vectors (n, dim), tokens int8 (n, patches, token_dim)."""
         inputs = pixels.permute(0, 3, 1, 2).float() / 127.5 - 1.0
-        features = self.tail(self.trunk(inputs))
-        tokens = (self.heads.patches(features) / self.token_scale).round().clamp(-127, 127)
-        return self.hubness.pictures(self.heads.embed(features)), tokens.to(torch.int8)
+        activations = self.trunk(inputs)
+        tokens = (self.branch(activations) / self.token_scale).round().clamp(-127, 127)
+        vectors = self.heads.embed(self.tail(activations))
+        return self.hubness.pictures(vectors), tokens.to(torch.int8)
 
 
 class TextGraph(nn.Module):

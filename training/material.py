@@ -27,6 +27,7 @@ from training.data import (
     squash,
 )
 from training.mobilenet import MobileNetV2
+from training.precision import half_where_fast
 from training.recipe import Recipe
 from training.text_encoder import TextEncoder, mean_over_words
 from training.text_states import encode_ids, lower_states, pad_ids
@@ -90,7 +91,7 @@ class Teacher:
         with torch.inference_mode():
             for part in batches(len(order), 256):
                 padded, mask = pad_ids([ids[i] for i in order[part]])
-                with torch.autocast("cpu", torch.bfloat16):
+                with half_where_fast():
                     states = self.encoder(padded, mask)
                 rows = torch.from_numpy(order[part])
                 found[rows] = F.normalize(mean_over_words(states.float(), mask), dim=1)

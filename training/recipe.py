@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from training.contrastive import ContrastiveSettings
+from training.reranking import RerankingSettings
 from training.text_encoder import TextShape
 
 
@@ -25,6 +26,7 @@ class Recipe:
     calibration_pictures: int
     bank: int
     contrastive: ContrastiveSettings
+    reranking: RerankingSettings
     text: TextShape | None = field(default=None)
 
     @property
@@ -42,6 +44,7 @@ FULL = Recipe(
     calibration_pictures=96,
     bank=1000,
     contrastive=ContrastiveSettings(epochs=16, tail_rate=3e-4),
+    reranking=RerankingSettings(),
 )
 TINY = Recipe(
     size_px=96,
@@ -53,6 +56,9 @@ TINY = Recipe(
     bank=20,
     contrastive=ContrastiveSettings(
         epochs=3, batch_size=4, general_batch_size=8, captions_per_picture=1, warm_up=0.0
+    ),
+    reranking=RerankingSettings(
+        epochs=2, batch_size=4, families=1, relatives=2, pool=3, warm_up_steps=1
     ),
     # One frozen and one trained layer, with random weights: enough to prove that they fit.
     text=TextShape(0, width=64, heads=4, inner_width=128, layers=2, frozen_layers=1),

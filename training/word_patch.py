@@ -39,12 +39,14 @@ def word_patch_loss(
         patches: patch tokens, float (n, P, token_dim); row i belongs to text i.
         targets: (n, n), how much each picture is right for each text.
         group: texts and pictures that compete with one another.
-        hidden: the share of patches that is hidden.
+        hidden: the share of patches that is hidden, the same ones for all of a group.
     """
     losses = []
+    count = patches.shape[1]
+    seen = max(1, round((1.0 - hidden) * count))
     for start in range(0, len(words), group):
         part = slice(start, start + group)
-        shown = torch.from_numpy(rng.random(tuple(patches[part].shape[:2])) >= hidden)
+        shown = torch.from_numpy(np.sort(rng.permutation(count)[:seen]))
         scores = network.every_pair(words[part], _some(mask[part]), patches[part], shown)
         wanted = targets[part, part]
         by_text = wanted / wanted.sum(dim=1, keepdim=True)

@@ -82,20 +82,20 @@ class RerankerNetwork(nn.Module):
         return scores, weights.mean(dim=1)
 
     def every_pair(
-        self, words: Tensor, mask: Tensor, patches: Tensor, patch_mask: Tensor | None = None
+        self, words: Tensor, mask: Tensor, patches: Tensor, shown: Tensor | None = None
     ) -> Tensor:
         """Scores (b, c) of b texts with each of c pictures, as `forward` gives them pair by pair.
 
         Args:
             words: float (b, L, token_dim), with `mask` bool (b, L), at least one True a row.
             patches: float (c, P, token_dim), see `dequantised`.
-            patch_mask: bool (c, P), False for patches to hide, in training.
+            shown: int64 (s,), the patches that may be seen, all of them by default.
         """
         asked = self._asked(words)
         importance = self._importance(asked, mask)[mask]
         text = mask.nonzero()[:, 0]
         asked = asked[mask]
-        gathered = self.attention.every_pair(asked, self._seen(patches), patch_mask)
+        gathered = self.attention.every_pair(asked, self._seen(patches, shown))
         fits = self._fits(asked, gathered) * importance
         scores = fits.new_zeros(len(patches), len(words)).index_add(1, text, fits)
         return scores.T * self._scale()
@@ -108,8 +108,11 @@ class RerankerNetwork(nn.Module):
         asked: Tensor = self.words_norm(self.words_in(self.dropout(words)))
         return asked
 
-    def _seen(self, patches: Tensor) -> Tensor:
-        seen: Tensor = self.patches_norm(self.patches_in(self.dropout(patches)) + self.position)
+    def _seen(self, patches: Tensor, shown: Tensor | None = None) -> Tensor:
+        position = self.position
+        if shown is not None:
+            patches, position = patches[:, shown], position[shown]
+        seen: Tensor = self.patches_norm(self.patches_in(self.dropout(patches)) + position)
         return seen
 
     def _fits(self, asked: Tensor, gathered: Tensor) -> Tensor:

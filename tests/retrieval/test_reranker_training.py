@@ -124,7 +124,7 @@ def test_a_hidden_patch_changes_nothing() -> None:
     network = _network().eval()
     words, mask = torch.randn(2, 3, 16), torch.ones(2, 3, dtype=torch.bool)
     patches = torch.randn(2, 4, 16)
-    shown = torch.tensor([[True, False, True, True]]).expand(2, -1)
+    shown = torch.tensor([0, 2, 3])
     with torch.inference_mode():
         before = network.every_pair(words, mask, patches, shown)
         patches[:, 1] = torch.randn(2, 16)
