@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import (
     URL,
+    Column,
     Connection,
     Engine,
     and_,
@@ -26,6 +28,7 @@ from sqlalchemy import (
     func,
     insert,
     inspect,
+    null,
     or_,
     select,
 )
@@ -35,6 +38,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from retrieval.catalog.rows import Failure, KnownFile, Picture, Root
 from retrieval.catalog.schema import (
+    FACTS_VERSION,
     SCHEMA_VERSION,
     failures,
     info,
@@ -56,11 +60,14 @@ _ROWS_A_CHUNK = 16_384
 class Catalog:
     """What is indexed. Reading is thread-safe; one process at a time may write.
 
-    Open it with `Catalog.open` (an existing one) or `Catalog.create`.
+    Open it with `Catalog.open` (an existing one) or `Catalog.create`. One that an older version
+    of mmsearch made can be read as it is; what it does not know yet is None. Whoever writes
+    brings it to the present format first, with `upgrade`.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._version = SCHEMA_VERSION
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -87,7 +94,10 @@ class Catalog:
 
     @classmethod
     def create(cls, path: Path) -> Self:
-        """Open the catalogue at `path`, making it and its folder where they are missing."""
+        """Open the catalogue at `path` to write, making it and its folder where they are missing.
+
+        One of an older version is brought to the present format.
+        """
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -108,7 +118,28 @@ class Catalog:
                 )
         catalog = cls(engine)
         catalog._check_version()
+        catalog.upgrade()
         return catalog
+
+    @property
+    def version(self) -> int:
+        """The version of its tables when it was opened."""
+        return self._version
+
+    def upgrade(self) -> None:
+        """Bring an older catalogue to the present format; for the one process that may write.
+
+        A copy of the old one is kept beside it. The change is one transaction, so that one that
+        is cut off leaves the old catalogue. Raises CatalogError where that cannot be done.
+        """
+        if self._version == SCHEMA_VERSION:
+            return
+        # Here, since Alembic takes a good part of a second to load.
+        from retrieval.catalog.migrations import migrate
+
+        with _database_errors(self._engine):
+            migrate(self._engine, self._version)
+        self._version = SCHEMA_VERSION
 
     def close(self) -> None:
         """Let go of the database."""
@@ -183,6 +214,7 @@ class Catalog:
             pictures.c.path,
             pictures.c.size_bytes,
             pictures.c.mtime_ns,
+            self._column(pictures.c.facts_version),
         ).where(pictures.c.root_id == root_id, _is_below(pictures.c.path, below))
         failure_query = select(
             failures.c.path, failures.c.size_bytes, failures.c.mtime_ns, failures.c.kind
@@ -190,10 +222,14 @@ class Catalog:
         with self._reading() as connection:
             for path, size, mtime, kind in connection.execute(failure_query):
                 known[path] = KnownFile(size, mtime, None, kind)
-            for picture_id, path, size, mtime in connection.execute(picture_query):
+            for picture_id, path, size, mtime, read_with in connection.execute(picture_query):
                 failed = known.get(path)
                 known[path] = KnownFile(
-                    size, mtime, picture_id, failed.failure_kind if failed else None
+                    size,
+                    mtime,
+                    picture_id,
+                    failed.failure_kind if failed else None,
+                    lacks_facts=(read_with or 0) < FACTS_VERSION,
                 )
         return known
 
@@ -209,13 +245,18 @@ class Catalog:
                         pictures.c.path,
                         pictures.c.width_px,
                         pictures.c.height_px,
+                        self._column(pictures.c.taken_at),
                     )
                     .join(roots, roots.c.id == pictures.c.root_id)
                     .where(pictures.c.id.in_(chunk))
                 )
                 for row in rows:
                     found[row.id] = Picture(
-                        row.id, Path(row.root) / row.path, row.width_px, row.height_px
+                        row.id,
+                        Path(row.root) / row.path,
+                        row.width_px,
+                        row.height_px,
+                        row.taken_at,
                     )
         return found
 
@@ -245,6 +286,28 @@ class Catalog:
                     and_(pictures.c.root_id == root.id, _is_below(pictures.c.path, below))
                 )
         statement = select(pictures.c.id).where(or_(false(), *conditions)).order_by(pictures.c.id)
+        with self._reading() as connection:
+            return np.fromiter(connection.execute(statement).scalars(), dtype=np.int64)
+
+    def ids_taken(
+        self, after: datetime | None = None, before: datetime | None = None
+    ) -> NDArray[np.int64]:
+        """Ids, int64 (n,) ascending, of pictures taken at `after` or later and before `before`.
+
+        Times are the camera's own, without a zone. Pictures without a known time are left out.
+        Raises CatalogError where an older catalogue knows no times at all.
+        """
+        if self._version < pictures.c.taken_at.info["since"]:
+            raise CatalogError(
+                "This index does not know yet when its pictures were taken: run `mmsearch index` "
+                "once without a path, and it looks."
+            )
+        conditions: list[ColumnElement[bool]] = [pictures.c.taken_at.is_not(None)]
+        if after is not None:
+            conditions.append(pictures.c.taken_at >= after)
+        if before is not None:
+            conditions.append(pictures.c.taken_at < before)
+        statement = select(pictures.c.id).where(*conditions).order_by(pictures.c.id)
         with self._reading() as connection:
             return np.fromiter(connection.execute(statement).scalars(), dtype=np.int64)
 
@@ -333,11 +396,18 @@ class Catalog:
     def _check_version(self) -> None:
         with self._reading() as connection:
             version = int(_read_info(connection, "schema_version") or 0)
+        self._version = version
         if version > SCHEMA_VERSION:
             raise CatalogError(
                 f"The index was made by a newer mmsearch (its format is {version}, this program "
                 f"knows {SCHEMA_VERSION}): update mmsearch, or use another --index-dir."
             )
+
+    def _column(self, column: Column[Any]) -> ColumnElement[Any]:
+        """The column; NULL in its place where the catalogue is of a time before it."""
+        if self._version >= column.info.get("since", 1):
+            return column
+        return null().label(column.name)
 
 
 def _sqlite_engine(path: Path) -> Engine:

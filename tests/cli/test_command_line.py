@@ -89,7 +89,9 @@ def test_json_answers_have_the_documented_keys(photo_index: Path) -> None:
     found = mmsearch("query", "a cat", "-k", "3", "--json", index_dir=photo_index)
     answers = json.loads(found.stdout)
     assert [answer["rank"] for answer in answers] == [1, 2, 3]
-    assert set(answers[0]) == {"rank", "score", "similarity", "path", "width_px", "height_px"}
+    assert set(answers[0]) == {
+        "rank", "score", "similarity", "path", "width_px", "height_px", "taken_at",
+    }  # fmt: skip
     assert answers[0]["path"].endswith("chelsea.png")
 
 
