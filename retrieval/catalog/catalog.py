@@ -36,7 +36,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool, QueuePool
 from sqlalchemy.sql.elements import ColumnElement
 
-from retrieval.catalog.rows import Failure, KnownFile, Picture, Root
+from retrieval.catalog.checking import CatalogDefects, find_damage, find_defects
+from retrieval.catalog.rows import Failure, KnownFile, Picture, Root, StoredFile
 from retrieval.catalog.schema import (
     FACTS_VERSION,
     SCHEMA_VERSION,
@@ -233,6 +234,25 @@ class Catalog:
                 )
         return known
 
+    def stored_files(self, root_id: int) -> list[StoredFile]:
+        """The files of all pictures under a root, as they were read, in the order of their ids."""
+        statement = (
+            select(
+                pictures.c.id,
+                pictures.c.path,
+                pictures.c.size_bytes,
+                pictures.c.mtime_ns,
+                pictures.c.content_hash,
+            )
+            .where(pictures.c.root_id == root_id)
+            .order_by(pictures.c.id)
+        )
+        with self._reading() as connection:
+            return [
+                StoredFile(id_, path, size, mtime, bytes(content))
+                for id_, path, size, mtime, content in connection.execute(statement)
+            ]
+
     def pictures(self, ids: Sequence[int]) -> dict[int, Picture]:
         """The pictures with these ids, by id; an id that is not there is left out."""
         found: dict[int, Picture] = {}
@@ -344,6 +364,12 @@ class Catalog:
                     found[picture_id] = np.frombuffer(embedding, dtype="<f2")
         return found
 
+    def vector_ids(self, since: int = 0) -> NDArray[np.int64]:
+        """Ids, int64 (n,), of pictures whose vectors were written after a generation."""
+        statement = select(vectors.c.picture_id).where(vectors.c.generation > since)
+        with self._reading() as connection:
+            return np.fromiter(connection.execute(statement).scalars(), dtype=np.int64)
+
     def count_vectors_since(self, generation: int) -> int:
         """How many vectors were written after a generation."""
         statement = (
@@ -381,10 +407,13 @@ class Catalog:
     def check_integrity(self) -> list[str]:
         """What the database finds wrong with itself; empty when it is sound."""
         with self._reading() as connection:
-            if self._engine.dialect.name != "sqlite":
-                return []
-            lines = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
-            return [] if lines == ["ok"] else [str(line) for line in lines]
+            return find_damage(connection)
+
+    def find_defects(self) -> CatalogDefects:
+        """Damage, rows that lack others, and vectors that are none; reads every vector."""
+        encoder = self.encoder
+        with self._reading() as connection:
+            return find_defects(connection, encoder.dim if encoder else None)
 
     # -- inside -------------------------------------------------------------------------------
 

@@ -32,6 +32,17 @@ class KnownFile:
 
 
 @dataclass(frozen=True)
+class StoredFile:
+    """The file of a picture as it was read. `path` is relative to the root, with /."""
+
+    picture_id: int
+    path: str
+    size_bytes: int
+    mtime_ns: int
+    content_hash: bytes
+
+
+@dataclass(frozen=True)
 class PictureFacts:
     """What is stored of a picture besides its vector. `content_hash` has 16 bytes.
 

@@ -149,6 +149,26 @@ class WriteTransaction:
             )
         )
 
+    def mark_unread(self, ids: Sequence[int]) -> None:
+        """Have the files of these pictures read again by the next run; nothing is forgotten."""
+        if ids:
+            self._connection.execute(
+                update(pictures)
+                .where(pictures.c.id == bindparam("unread"))
+                .values(facts_version=0),
+                [{"unread": picture_id} for picture_id in ids],
+            )
+
+    def drop_vectors(self, ids: Sequence[int]) -> None:
+        """Drop vectors that belong to no picture, by picture id."""
+        rows = [{"picture_id": picture_id, "generation": self.generation} for picture_id in ids]
+        if rows:
+            self._connection.execute(
+                delete(vectors).where(vectors.c.picture_id == bindparam("gone")),
+                [{"gone": picture_id} for picture_id in ids],
+            )
+            self._upsert(removals, ["picture_id"], rows)
+
     def remove_pictures(self, ids: Sequence[int]) -> None:
         """Forget pictures: their rows and vectors."""
         rows = [{"picture_id": picture_id, "generation": self.generation} for picture_id in ids]
