@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from indexer.mend import MendReport, mend_index
     from indexer.run import index_folders
     from indexer.summary import IndexSummary, Progress
+    from indexer.watch import watch_folders
 
 _LAZY = {
     "CheckReport": "indexer.check",
@@ -27,6 +28,7 @@ _LAZY = {
     "move_root": "indexer.forget",
     "remove_folder": "indexer.forget",
     "restore": "indexer.backup",
+    "watch_folders": "indexer.watch",
 }
 
 __all__ = [
@@ -42,6 +44,7 @@ __all__ = [
     "move_root",
     "remove_folder",
     "restore",
+    "watch_folders",
 ]
 
 

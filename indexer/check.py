@@ -13,11 +13,11 @@ import numpy as np
 
 from indexer.file_check import FileCheck, check_files
 from indexer.findings import Finding, in_words
+from indexer.kept_encoder import own_encoder
 from indexer.lock import writer_lock
 from indexer.summary import Progress, SilentProgress
 from retrieval.catalog import Catalog, CatalogDefects
 from retrieval.encoders.base import Encoder, EncoderIdentity
-from retrieval.encoders.registry import load_encoder
 from retrieval.errors import EncoderMismatchError, UnknownModelError
 from retrieval.locations import IndexLocation, locate_index
 from retrieval.token_inventory import TokenInventory, take_inventory
@@ -108,17 +108,6 @@ def report(catalog: Catalog, seen: Examination) -> CheckReport:
     """What was seen, in words."""
     pictures = 0 if seen.catalog.damage else catalog.count_pictures()
     return CheckReport(pictures, tuple(in_words(catalog, seen)), tuple(seen.files.absent_roots))
-
-
-def own_encoder(made_by: EncoderIdentity, given: Encoder | None) -> Encoder:
-    """The encoder that made an index. Raises EncoderMismatchError, UnknownModelError."""
-    encoder = given or load_encoder(made_by.name)
-    if encoder.identity != made_by:
-        raise EncoderMismatchError(
-            f"The index was made with {made_by.name} ({made_by.fingerprint[:8]}), which is not "
-            f"the {encoder.identity.name} ({encoder.identity.fingerprint[:8]}) at hand."
-        )
-    return encoder
 
 
 def _makes_tokens(made_by: EncoderIdentity, given: Encoder | None) -> bool:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 
-from indexer.check import CheckReport, Examination, examine, own_encoder, report
+from indexer.check import CheckReport, Examination, examine, report
 from indexer.encode_again import encode_again
+from indexer.kept_encoder import own_encoder
 from indexer.lock import writer_lock
 from indexer.summary import Progress, SilentProgress
 from retrieval.catalog import Catalog
