@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.main import COMMANDS
 from retrieval.encoders.registry import load_encoder
 from tests.retrieval.small_rerankers import write_reranker
 
@@ -48,10 +49,7 @@ def test_help_loads_no_heavy_library() -> None:
     assert not HEAVY & set(found.stdout.split())
 
 
-@pytest.mark.parametrize(
-    "command",
-    ["index", "query", "status", "remove", "move", "models", "eval", "train-reranker"],
-)
+@pytest.mark.parametrize("command", list(COMMANDS))
 def test_every_command_explains_itself(command: str) -> None:
     assert mmsearch(command, "--help").returncode == 0
 
