@@ -1,4 +1,4 @@
-"""How soon `mmsearch watch` has a change in the index, how it takes a burst, and what it costs idle.
+"""How soon `mmsearch watch` has a change in the index, how it takes a burst, what it costs idle.
 
 The watch is a process with the built-in model, as a person starts it. A change counts as indexed
 when it can be read in the catalogue. The burst is then indexed by `mmsearch index` into an index of
@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from statistics import median
@@ -59,9 +60,9 @@ def measure(work: Path, images: Path | None, burst: int, changes: int, idle_s: f
     rows: list[tuple[str, list[float]]] = []
     with watching(library, index) as process, Catalog.open(index / "catalog.sqlite") as catalog:
         names = [library / f"{number}.jpg" for number in range(changes)]
-        added = [timed(catalog, lambda p=path: p.write_bytes(next(contents))) for path in names]
+        added = [timed(catalog, partial(path.write_bytes, next(contents))) for path in names]
         renamed = [
-            timed(catalog, lambda p=path: p.rename(p.with_suffix(".jpeg"))) for path in names
+            timed(catalog, partial(path.rename, path.with_suffix(".jpeg"))) for path in names
         ]
         removed = [timed(catalog, path.with_suffix(".jpeg").unlink) for path in names]
         rows += [("new file", added), ("renamed", renamed), ("deleted", removed)]
@@ -79,9 +80,8 @@ def measure(work: Path, images: Path | None, burst: int, changes: int, idle_s: f
         burst_s = time.perf_counter() - started
         peak = peak_mib(process.pid)
     started = time.perf_counter()
-    subprocess.run(
-        [*mmsearch(work / "other"), "index", library], check=True, stdout=subprocess.DEVNULL
-    )
+    alone = [*mmsearch(work / "other"), "index", str(library)]
+    subprocess.run(alone, check=True, stdout=subprocess.DEVNULL)
     alone_s = time.perf_counter() - started
     lines = [
         "# Watching",
