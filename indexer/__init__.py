@@ -6,19 +6,46 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from indexer.backup import back_up, restore
+    from indexer.check import CheckReport, check_index
+    from indexer.findings import Finding
     from indexer.forget import move_root, remove_folder
+    from indexer.mend import MendReport, mend_index
     from indexer.run import index_folders
     from indexer.summary import IndexSummary, Progress
+    from indexer.watch import watch_folders
 
 _LAZY = {
+    "CheckReport": "indexer.check",
+    "Finding": "indexer.findings",
     "IndexSummary": "indexer.summary",
+    "MendReport": "indexer.mend",
     "Progress": "indexer.summary",
+    "back_up": "indexer.backup",
+    "check_index": "indexer.check",
     "index_folders": "indexer.run",
+    "mend_index": "indexer.mend",
     "move_root": "indexer.forget",
     "remove_folder": "indexer.forget",
+    "restore": "indexer.backup",
+    "watch_folders": "indexer.watch",
 }
 
-__all__ = ["IndexSummary", "Progress", "index_folders", "move_root", "remove_folder"]
+__all__ = [
+    "CheckReport",
+    "Finding",
+    "IndexSummary",
+    "MendReport",
+    "Progress",
+    "back_up",
+    "check_index",
+    "index_folders",
+    "mend_index",
+    "move_root",
+    "remove_folder",
+    "restore",
+    "watch_folders",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -147,7 +147,7 @@ class BatchWriter:
         file = loaded.file
         own_id = self._own_id(loaded)
         if own_id is not None and own_id in loaded.known_ids:
-            change.touch_picture(own_id, file.size_bytes, file.mtime_ns)
+            change.touch_picture(own_id, file.size_bytes, file.mtime_ns, loaded.taken_at)
             change.forget_failures(self._root.id, [file.path])
             self._summary.unchanged += 1
             return []
@@ -214,4 +214,5 @@ def _facts(loaded: LoadedFile, width_px: int, height_px: int) -> PictureFacts:
         content_hash=loaded.content_hash,
         width_px=width_px,
         height_px=height_px,
+        taken_at=loaded.taken_at,
     )

@@ -32,7 +32,8 @@ class Differences:
 def compare(scan: Scan, known: Mapping[str, KnownFile]) -> Differences:
     """What must be done so that the catalogue shows what the scan saw.
 
-    A file counts as unchanged where size and time of modification are as they were.
+    A file counts as unchanged where size and time of modification are as they were, and the
+    catalogue knows all of it that it keeps of a picture.
     """
     to_read: list[ScannedFile] = []
     unchanged = 0
@@ -59,7 +60,7 @@ def compare(scan: Scan, known: Mapping[str, KnownFile]) -> Differences:
 
 
 def _looks_changed(file: ScannedFile, before: KnownFile) -> bool:
-    if before.failure_kind in _PASSING_FAILURES:
+    if before.failure_kind in _PASSING_FAILURES or before.lacks_facts:
         return True
     if before.failure_kind == "unsupported" and is_supported(file.path):
         return True

@@ -23,6 +23,7 @@ def remove_folder(
     location = locate_index(index_dir)
     folder = absolute(path)
     with Catalog.open(location.catalog) as catalog, writer_lock(location):
+        catalog.upgrade()
         ids = catalog.ids_within(folder).tolist()
         inside = [root for root in catalog.roots() if root.path.is_relative_to(folder)]
         around = [root for root in catalog.roots() if folder.is_relative_to(root.path)]
@@ -65,6 +66,7 @@ def move_root(
     location = locate_index(index_dir)
     source, target = absolute(old), absolute(new)
     with Catalog.open(location.catalog) as catalog, writer_lock(location):
+        catalog.upgrade()
         roots = catalog.roots()
         moved = next((root for root in roots if root.path == source), None)
         if moved is None:

@@ -13,11 +13,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from indexer.byte_budget import ByteBudget
 from indexer.decoders import Decoders
 from indexer.scan import ScannedFile
+from retrieval.capture_time import capture_time
 from retrieval.errors import PictureError
 from retrieval.pictures import DecodedPicture, is_supported
 from retrieval.preprocessing import Preprocessing
@@ -33,10 +35,10 @@ _AHEAD_A_DECODER = 16
 
 @dataclass(frozen=True)
 class LoadedFile:
-    """A file that was read. Exactly one of the last three says what came of it.
+    """A file that was read. Exactly one of `known_ids`, `picture`, `failure` says what came of it.
 
     `known_ids`: pictures of the same content are in the catalogue, nothing was decoded.
-    `picture`: it was decoded. `failure`: it could not be.
+    `picture`: it was decoded. `failure`: it could not be. `taken_at`: by the camera's clock.
     """
 
     file: ScannedFile
@@ -44,6 +46,7 @@ class LoadedFile:
     known_ids: tuple[int, ...] = ()
     picture: DecodedPicture | None = None
     failure: PictureError | None = None
+    taken_at: datetime | None = None
 
 
 class Loader:
@@ -104,11 +107,12 @@ class Loader:
             with self._budget.hold(file.size_bytes):
                 data = _read(self._root / file.path)
                 content_hash = hashlib.blake2b(data, digest_size=16).digest()
+                taken_at = capture_time(data)
                 known = tuple(find_content(content_hash))
                 if known:
-                    return LoadedFile(file, content_hash, known_ids=known)
+                    return LoadedFile(file, content_hash, known_ids=known, taken_at=taken_at)
                 picture = self._decoders.decode(data, self._preprocessing())
-                return LoadedFile(file, content_hash, picture=picture)
+                return LoadedFile(file, content_hash, picture=picture, taken_at=taken_at)
         except PictureError as failure:
             return LoadedFile(file, content_hash, failure=failure)
 

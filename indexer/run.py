@@ -19,7 +19,14 @@ from indexer.compare import Differences, compare
 from indexer.decoders import Decoders
 from indexer.load import Loader
 from indexer.lock import writer_lock
-from indexer.roots import Target, absolute, is_reachable, require_there, settle_targets
+from indexer.roots import (
+    Target,
+    absolute,
+    is_populated,
+    is_reachable,
+    require_there,
+    settle_targets,
+)
 from indexer.scan import Scan, scan
 from indexer.summary import IndexSummary, Progress, SilentProgress
 from retrieval.catalog import Catalog, KnownFile
@@ -139,8 +146,12 @@ class _Run:
             if to_read:
                 self._decoders.start()
             self._progress.start(to_read)
+            moved_ids: set[int] = set()
             for target, found, known, differences in work:
-                self._take_in(target, found, known, differences)
+                moved_ids |= self._take_in(target, found, known, differences)
+            # At the very end: what is gone from one folder may have turned up in a later one.
+            for target, _found, _known, differences in work:
+                self._forget(target, differences, moved_ids)
         except KeyboardInterrupt:
             self.summary.interrupted = True
         finally:
@@ -151,7 +162,8 @@ class _Run:
         self._refresh_vectors()
 
     def _is_there(self, target: Target) -> bool:
-        if is_reachable(target.root):
+        # Below a mount point without its disk, everything looks as if it had been deleted.
+        if is_populated(target.root) if target.below else is_reachable(target.root):
             return True
         self.summary.absent_roots.append(target.root.path)
         return False
@@ -167,7 +179,8 @@ class _Run:
 
     def _take_in(
         self, target: Target, found: Scan, known: dict[str, KnownFile], differences: Differences
-    ) -> None:
+    ) -> set[int]:
+        """Read and write what is new; returns the pictures that have moved."""
         self.summary.unchanged += differences.unchanged
         self.summary.failed += differences.still_failing
         self._note_scan_failures(target, found, known)
@@ -191,7 +204,7 @@ class _Run:
                 raise KeyboardInterrupt
             writer.write(batch)
             self._progress.advance(len(batch))
-        self._forget(target, differences, writer.moved_ids)
+        return writer.moved_ids
 
     def _note_scan_failures(self, target: Target, found: Scan, known: dict[str, KnownFile]) -> None:
         self.summary.failed += len(found.failures)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -113,6 +114,8 @@ class SearchEngine:
         k: int = 10,
         *,
         within: str | os.PathLike[str] | None = None,
+        after: datetime | None = None,
+        before: datetime | None = None,
         min_score: float | None = None,
         rerank: str = AUTO,
         candidates: int = DEFAULT_CANDIDATES,
@@ -120,14 +123,16 @@ class SearchEngine:
         """The k pictures that answer best, best first.
 
         `query` is words (a str), or a picture: a path (os.PathLike) or an open PIL image.
-        `within` keeps to pictures below a folder; `min_score` leaves out those whose similarity
-        to the question, a cosine, is lower. `rerank` names what looks again at the best
+        `within` keeps to pictures below a folder, `after` and `before` to those taken at or after
+        one time and before another, by the camera's clock; `min_score` leaves out those whose
+        similarity to the question, a cosine, is lower. `rerank` names what looks again at the best
         `candidates` of a question in words, see `retrieval.rerankers.registry`: `auto` takes what
         the index can do at once, `off` keeps the first stage's order. Raises UnknownModelError
         where there is no such reranker.
         """
         text = query if isinstance(query, str) else None
-        return self._answer(self._embed(query), [text], k, within, min_score, rerank, candidates)[0]
+        only = self._restriction(within, after, before)
+        return self._answer(self._embed(query), [text], k, only, min_score, rerank, candidates)[0]
 
     def search_many(
         self,
@@ -135,6 +140,8 @@ class SearchEngine:
         k: int = 10,
         *,
         within: str | os.PathLike[str] | None = None,
+        after: datetime | None = None,
+        before: datetime | None = None,
         min_score: float | None = None,
         rerank: str = AUTO,
         candidates: int = DEFAULT_CANDIDATES,
@@ -143,7 +150,8 @@ class SearchEngine:
         if not texts:
             return []
         encoding = self._encoder.encode_texts(texts)
-        return self._answer(encoding, texts, k, within, min_score, rerank, candidates)
+        only = self._restriction(within, after, before)
+        return self._answer(encoding, texts, k, only, min_score, rerank, candidates)
 
     def explain(self, hit: Hit) -> Explanation | None:
         """Where in a hit's picture each word of its question looked.
@@ -203,7 +211,7 @@ class SearchEngine:
         encoding: TextEncoding,
         texts: Sequence[str | None],
         k: int,
-        within: str | os.PathLike[str] | None,
+        only: Ids | None,
         min_score: float | None,
         rerank: str,
         candidates: int,
@@ -212,7 +220,6 @@ class SearchEngine:
         worded = any(text is not None for text in texts)
         reranker = self._second_stage.reranker(rerank) if worded else None
         n = k if reranker is None else max(k, candidates)
-        only = None if within is None else self._catalog.ids_within(_absolute(within))
         similarities, ids = self._present().index.search(encoding.vectors, n, within=only)
         answers: list[list[Hit]] = []
         for place, text in enumerate(texts):
@@ -232,6 +239,19 @@ class SearchEngine:
                 ]
             )
         return answers
+
+    def _restriction(
+        self,
+        within: str | os.PathLike[str] | None,
+        after: datetime | None,
+        before: datetime | None,
+    ) -> Ids | None:
+        """The only ids that may answer, ascending; None where all may."""
+        below = None if within is None else self._catalog.ids_within(_absolute(within))
+        if after is None and before is None:
+            return below
+        taken = self._catalog.ids_taken(after, before)
+        return taken if below is None else np.intersect1d(below, taken, assume_unique=True)
 
     def _found(
         self, similarities: NDArray[np.float32], ids: Ids, min_score: float | None
@@ -277,6 +297,7 @@ def _hit(rank: int, picture: Picture, score: float, similarity: float, text: str
         width_px=picture.width_px,
         height_px=picture.height_px,
         question=text,
+        taken_at=picture.taken_at,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 
@@ -13,7 +14,7 @@ class Hit:
     `rank` counts from 1. `score` is what the ranking is by, larger is better: the cosine of
     picture and question, or the fused score where a reranker looked again; `similarity` is
     always the first stage's cosine, in [-1, 1]. `question`: the words that it answers, None where
-    a picture was asked with.
+    a picture was asked with. `taken_at`: by the camera's clock, None where it is not known.
     """
 
     rank: int
@@ -24,3 +25,4 @@ class Hit:
     width_px: int
     height_px: int
     question: str | None = None
+    taken_at: datetime | None = None

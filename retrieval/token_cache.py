@@ -60,7 +60,7 @@ class TokenCache:
                 if not _is_damage(error):
                     break
                 logger.warning("The cache of patch tokens is damaged: beginning it anew.")
-                _delete(path)
+                discard(path)
         logger.warning("The cache of patch tokens cannot be used: reranking has to do without.")
         return cls(path, fingerprint, _connect(_IN_MEMORY, fingerprint))
 
@@ -154,7 +154,7 @@ class TokenCache:
         logger.warning("The cache of patch tokens is damaged: beginning it anew.")
         with suppress(sqlite3.Error):
             self._connection.close()
-        _delete(self._path)
+        discard(self._path)
         try:
             self._connection = _connect(self._path, self._fingerprint)
         except sqlite3.Error:
@@ -189,7 +189,8 @@ def _connect(path: Path, fingerprint: str) -> sqlite3.Connection:
     return connection
 
 
-def _delete(path: Path) -> None:
+def discard(path: Path) -> None:
+    """Delete the cache at `path`; nothing is lost but time."""
     for suffix in ("", "-wal", "-shm"):
         with suppress(OSError):
             path.with_name(path.name + suffix).unlink()

@@ -49,7 +49,7 @@ def command(
     chosen = list(paths) or _indexed_folders(location)
     summary = index_folders(chosen, index_dir, model=model, progress=ProgressBar())
     if as_json:
-        write_json(_record(summary))
+        write_json(summary_record(summary))
     else:
         for line in summary_lines(summary):
             click.echo(line)
@@ -88,7 +88,8 @@ def summary_lines(summary: IndexSummary) -> list[str]:
     return lines
 
 
-def _record(summary: IndexSummary) -> dict[str, object]:
+def summary_record(summary: IndexSummary) -> dict[str, object]:
+    """What a run did, as JSON takes it."""
     record = asdict(summary)
     record["absent_roots"] = [str(root) for root in summary.absent_roots]
     return record

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from retrieval.hit import Hit
 
 if TYPE_CHECKING:
     from retrieval.explain import Explanation
+
+DATE = click.DateTime(["%Y-%m-%d", "%Y-%m", "%Y"])
 
 
 @click.command("query")
@@ -39,6 +42,13 @@ if TYPE_CHECKING:
     metavar="FOLDER",
     help="Keep to pictures below a folder.",
 )
+@click.option(
+    "--after",
+    type=DATE,
+    metavar="DATE",
+    help="Keep to pictures taken in 2023, 2023-06 or on 2023-06-01, or later.",
+)
+@click.option("--before", type=DATE, metavar="DATE", help="Keep to pictures taken before then.")
 @click.option(
     "--min-score",
     type=float,
@@ -77,6 +87,8 @@ def command(
     image: Path | None,
     limit: int,
     within: str | None,
+    after: datetime | None,
+    before: datetime | None,
     min_score: float | None,
     rerank: str,
     candidates: int,
@@ -96,6 +108,8 @@ def command(
             question,
             limit,
             within=within,
+            after=after,
+            before=before,
             min_score=min_score,
             rerank=rerank,
             candidates=candidates,
@@ -142,6 +156,7 @@ def hit_record(hit: Hit) -> dict[str, Any]:
         "path": str(hit.path),
         "width_px": hit.width_px,
         "height_px": hit.height_px,
+        "taken_at": hit.taken_at.isoformat() if hit.taken_at else None,
     }
 
 

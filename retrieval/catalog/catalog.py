@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import (
     URL,
+    Column,
     Connection,
     Engine,
     and_,
@@ -26,6 +28,7 @@ from sqlalchemy import (
     func,
     insert,
     inspect,
+    null,
     or_,
     select,
 )
@@ -33,8 +36,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool, QueuePool
 from sqlalchemy.sql.elements import ColumnElement
 
-from retrieval.catalog.rows import Failure, KnownFile, Picture, Root
+from retrieval.catalog.checking import CatalogDefects, find_damage, find_defects
+from retrieval.catalog.rows import Failure, KnownFile, Picture, Root, StoredFile
 from retrieval.catalog.schema import (
+    FACTS_VERSION,
     SCHEMA_VERSION,
     failures,
     info,
@@ -56,11 +61,14 @@ _ROWS_A_CHUNK = 16_384
 class Catalog:
     """What is indexed. Reading is thread-safe; one process at a time may write.
 
-    Open it with `Catalog.open` (an existing one) or `Catalog.create`.
+    Open it with `Catalog.open` (an existing one) or `Catalog.create`. One that an older version
+    of mmsearch made can be read as it is; what it does not know yet is None. Whoever writes
+    brings it to the present format first, with `upgrade`.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._version = SCHEMA_VERSION
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -87,7 +95,10 @@ class Catalog:
 
     @classmethod
     def create(cls, path: Path) -> Self:
-        """Open the catalogue at `path`, making it and its folder where they are missing."""
+        """Open the catalogue at `path` to write, making it and its folder where they are missing.
+
+        One of an older version is brought to the present format.
+        """
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -108,7 +119,28 @@ class Catalog:
                 )
         catalog = cls(engine)
         catalog._check_version()
+        catalog.upgrade()
         return catalog
+
+    @property
+    def version(self) -> int:
+        """The version of its tables when it was opened."""
+        return self._version
+
+    def upgrade(self) -> None:
+        """Bring an older catalogue to the present format; for the one process that may write.
+
+        A copy of the old one is kept beside it. The change is one transaction, so that one that
+        is cut off leaves the old catalogue. Raises CatalogError where that cannot be done.
+        """
+        if self._version == SCHEMA_VERSION:
+            return
+        # Here, since Alembic takes a good part of a second to load.
+        from retrieval.catalog.migrations import migrate
+
+        with _database_errors(self._engine):
+            migrate(self._engine, self._version)
+        self._version = SCHEMA_VERSION
 
     def close(self) -> None:
         """Let go of the database."""
@@ -183,6 +215,7 @@ class Catalog:
             pictures.c.path,
             pictures.c.size_bytes,
             pictures.c.mtime_ns,
+            self._column(pictures.c.facts_version),
         ).where(pictures.c.root_id == root_id, _is_below(pictures.c.path, below))
         failure_query = select(
             failures.c.path, failures.c.size_bytes, failures.c.mtime_ns, failures.c.kind
@@ -190,12 +223,35 @@ class Catalog:
         with self._reading() as connection:
             for path, size, mtime, kind in connection.execute(failure_query):
                 known[path] = KnownFile(size, mtime, None, kind)
-            for picture_id, path, size, mtime in connection.execute(picture_query):
+            for picture_id, path, size, mtime, read_with in connection.execute(picture_query):
                 failed = known.get(path)
                 known[path] = KnownFile(
-                    size, mtime, picture_id, failed.failure_kind if failed else None
+                    size,
+                    mtime,
+                    picture_id,
+                    failed.failure_kind if failed else None,
+                    lacks_facts=(read_with or 0) < FACTS_VERSION,
                 )
         return known
+
+    def stored_files(self, root_id: int) -> list[StoredFile]:
+        """The files of all pictures under a root, as they were read, in the order of their ids."""
+        statement = (
+            select(
+                pictures.c.id,
+                pictures.c.path,
+                pictures.c.size_bytes,
+                pictures.c.mtime_ns,
+                pictures.c.content_hash,
+            )
+            .where(pictures.c.root_id == root_id)
+            .order_by(pictures.c.id)
+        )
+        with self._reading() as connection:
+            return [
+                StoredFile(id_, path, size, mtime, bytes(content))
+                for id_, path, size, mtime, content in connection.execute(statement)
+            ]
 
     def pictures(self, ids: Sequence[int]) -> dict[int, Picture]:
         """The pictures with these ids, by id; an id that is not there is left out."""
@@ -209,13 +265,18 @@ class Catalog:
                         pictures.c.path,
                         pictures.c.width_px,
                         pictures.c.height_px,
+                        self._column(pictures.c.taken_at),
                     )
                     .join(roots, roots.c.id == pictures.c.root_id)
                     .where(pictures.c.id.in_(chunk))
                 )
                 for row in rows:
                     found[row.id] = Picture(
-                        row.id, Path(row.root) / row.path, row.width_px, row.height_px
+                        row.id,
+                        Path(row.root) / row.path,
+                        row.width_px,
+                        row.height_px,
+                        row.taken_at,
                     )
         return found
 
@@ -245,6 +306,28 @@ class Catalog:
                     and_(pictures.c.root_id == root.id, _is_below(pictures.c.path, below))
                 )
         statement = select(pictures.c.id).where(or_(false(), *conditions)).order_by(pictures.c.id)
+        with self._reading() as connection:
+            return np.fromiter(connection.execute(statement).scalars(), dtype=np.int64)
+
+    def ids_taken(
+        self, after: datetime | None = None, before: datetime | None = None
+    ) -> NDArray[np.int64]:
+        """Ids, int64 (n,) ascending, of pictures taken at `after` or later and before `before`.
+
+        Times are the camera's own, without a zone. Pictures without a known time are left out.
+        Raises CatalogError where an older catalogue knows no times at all.
+        """
+        if self._version < pictures.c.taken_at.info["since"]:
+            raise CatalogError(
+                "This index does not know yet when its pictures were taken: run `mmsearch index` "
+                "once without a path, and it looks."
+            )
+        conditions: list[ColumnElement[bool]] = [pictures.c.taken_at.is_not(None)]
+        if after is not None:
+            conditions.append(pictures.c.taken_at >= after)
+        if before is not None:
+            conditions.append(pictures.c.taken_at < before)
+        statement = select(pictures.c.id).where(*conditions).order_by(pictures.c.id)
         with self._reading() as connection:
             return np.fromiter(connection.execute(statement).scalars(), dtype=np.int64)
 
@@ -280,6 +363,12 @@ class Catalog:
                 for picture_id, embedding in rows:
                     found[picture_id] = np.frombuffer(embedding, dtype="<f2")
         return found
+
+    def vector_ids(self, since: int = 0) -> NDArray[np.int64]:
+        """Ids, int64 (n,), of pictures whose vectors were written after a generation."""
+        statement = select(vectors.c.picture_id).where(vectors.c.generation > since)
+        with self._reading() as connection:
+            return np.fromiter(connection.execute(statement).scalars(), dtype=np.int64)
 
     def count_vectors_since(self, generation: int) -> int:
         """How many vectors were written after a generation."""
@@ -318,10 +407,13 @@ class Catalog:
     def check_integrity(self) -> list[str]:
         """What the database finds wrong with itself; empty when it is sound."""
         with self._reading() as connection:
-            if self._engine.dialect.name != "sqlite":
-                return []
-            lines = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
-            return [] if lines == ["ok"] else [str(line) for line in lines]
+            return find_damage(connection)
+
+    def find_defects(self) -> CatalogDefects:
+        """Damage, rows that lack others, and vectors that are none; reads every vector."""
+        encoder = self.encoder
+        with self._reading() as connection:
+            return find_defects(connection, encoder.dim if encoder else None)
 
     # -- inside -------------------------------------------------------------------------------
 
@@ -333,11 +425,18 @@ class Catalog:
     def _check_version(self) -> None:
         with self._reading() as connection:
             version = int(_read_info(connection, "schema_version") or 0)
+        self._version = version
         if version > SCHEMA_VERSION:
             raise CatalogError(
                 f"The index was made by a newer mmsearch (its format is {version}, this program "
                 f"knows {SCHEMA_VERSION}): update mmsearch, or use another --index-dir."
             )
+
+    def _column(self, column: Column[Any]) -> ColumnElement[Any]:
+        """The column; NULL in its place where the catalogue is of a time before it."""
+        if self._version >= column.info.get("since", 1):
+            return column
+        return null().label(column.name)
 
 
 def _sqlite_engine(path: Path) -> Engine:

@@ -2,6 +2,9 @@
 
 File names are bytes on most systems, so paths are stored as bytes (`FilePath`): any name can be
 kept, and all that lies below a folder is one range of the index, compared byte by byte.
+
+A change here needs a new `SCHEMA_VERSION` and a step in `retrieval.catalog.migrations`. A column
+that was not there from the first carries the version that brought it as `info["since"]`.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Column,
+    DateTime,
     Float,
     ForeignKey,
     Index,
@@ -25,7 +29,9 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+# Counts up when reading a picture's file yields a further fact; rows that lack it are read again.
+FACTS_VERSION = 1
 
 
 class FilePath(TypeDecorator[str]):
@@ -74,8 +80,18 @@ pictures = Table(
     Column("content_hash", LargeBinary(16), nullable=False),
     Column("width_px", Integer, nullable=False),
     Column("height_px", Integer, nullable=False),
+    Column("taken_at", DateTime, comment="as the camera's clock showed it", info={"since": 2}),
+    Column(
+        "facts_version",
+        Integer,
+        nullable=False,
+        server_default="0",
+        comment="0: the file is to be read again",
+        info={"since": 2},
+    ),
     UniqueConstraint("root_id", "path"),
     Index("pictures_by_content", "content_hash"),
+    Index("pictures_by_time", "taken_at"),
     # An id is never given twice, so that a copy of the index cannot take a new picture for an old.
     sqlite_autoincrement=True,
 )

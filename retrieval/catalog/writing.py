@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,15 @@ from sqlalchemy import Connection, Table, bindparam, delete, insert, select, upd
 from sqlalchemy.dialects import sqlite
 
 from retrieval.catalog.rows import PictureFacts, Root
-from retrieval.catalog.schema import failures, info, pictures, removals, roots, vectors
+from retrieval.catalog.schema import (
+    FACTS_VERSION,
+    failures,
+    info,
+    pictures,
+    removals,
+    roots,
+    vectors,
+)
 from retrieval.encoders.base import EncoderIdentity, Vectors
 
 # SQLite's default bound on the host parameters of one statement is 32,766; stay far below it.
@@ -125,13 +134,40 @@ class WriteTransaction:
         )
         self.forget_failures(root_id, [path])
 
-    def touch_picture(self, picture_id: int, size_bytes: int, mtime_ns: int) -> None:
-        """Note a new time stamp of a file whose content is the same."""
+    def touch_picture(
+        self, picture_id: int, size_bytes: int, mtime_ns: int, taken_at: datetime | None
+    ) -> None:
+        """Note that a file was read again and its content is the same."""
         self._connection.execute(
             update(pictures)
             .where(pictures.c.id == picture_id)
-            .values(size_bytes=size_bytes, mtime_ns=mtime_ns)
+            .values(
+                size_bytes=size_bytes,
+                mtime_ns=mtime_ns,
+                taken_at=taken_at,
+                facts_version=FACTS_VERSION,
+            )
         )
+
+    def mark_unread(self, ids: Sequence[int]) -> None:
+        """Have the files of these pictures read again by the next run; nothing is forgotten."""
+        if ids:
+            self._connection.execute(
+                update(pictures)
+                .where(pictures.c.id == bindparam("unread"))
+                .values(facts_version=0),
+                [{"unread": picture_id} for picture_id in ids],
+            )
+
+    def drop_vectors(self, ids: Sequence[int]) -> None:
+        """Drop vectors that belong to no picture, by picture id."""
+        rows = [{"picture_id": picture_id, "generation": self.generation} for picture_id in ids]
+        if rows:
+            self._connection.execute(
+                delete(vectors).where(vectors.c.picture_id == bindparam("gone")),
+                [{"gone": picture_id} for picture_id in ids],
+            )
+            self._upsert(removals, ["picture_id"], rows)
 
     def remove_pictures(self, ids: Sequence[int]) -> None:
         """Forget pictures: their rows and vectors."""
@@ -201,4 +237,6 @@ def _fact_values(facts: PictureFacts) -> dict[str, Any]:
         "content_hash": facts.content_hash,
         "width_px": facts.width_px,
         "height_px": facts.height_px,
+        "taken_at": facts.taken_at,
+        "facts_version": FACTS_VERSION,
     }

@@ -95,6 +95,20 @@ class FaissIndex:
     def __len__(self) -> int:
         return int(self._index.ntotal)
 
+    def ids(self) -> Ids:
+        """The ids that it holds, int64 (n,), in no order."""
+        import faiss
+
+        if self._kind == EXACT:
+            return faiss.vector_to_array(self._index.id_map).astype(np.int64)  # type: ignore[no-any-return]
+        lists = faiss.extract_index_ivf(self._index).invlists
+        found = [
+            faiss.rev_swig_ptr(lists.get_ids(place), lists.list_size(place)).copy()
+            for place in range(lists.nlist)
+            if lists.list_size(place)
+        ]
+        return np.concatenate([np.empty(0, np.int64), *found])
+
     def add(self, ids: Ids, vectors: Vectors) -> None:
         """Add vectors, (n, dim), under ids, int64 (n,), that it does not hold yet."""
         if len(ids):

@@ -137,6 +137,11 @@ class VectorStore:
                 index.add(ids, vectors.astype(np.float32))
         self._write(Built(index, generation, manifest.recall))
 
+    def rebuild(self, catalog: Catalog) -> None:
+        """Make the file again from the catalogue, whatever is there; for the writing process."""
+        self._sweep()
+        self._write(_build(catalog))
+
     def manifest(self) -> Manifest | None:
         """What stands on disk; None where there is nothing that can be read."""
         try:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.main import COMMANDS
 from retrieval.encoders.registry import load_encoder
 from tests.retrieval.small_rerankers import write_reranker
 
@@ -48,10 +49,7 @@ def test_help_loads_no_heavy_library() -> None:
     assert not HEAVY & set(found.stdout.split())
 
 
-@pytest.mark.parametrize(
-    "command",
-    ["index", "query", "status", "remove", "move", "models", "eval", "train-reranker"],
-)
+@pytest.mark.parametrize("command", list(COMMANDS))
 def test_every_command_explains_itself(command: str) -> None:
     assert mmsearch(command, "--help").returncode == 0
 
@@ -89,7 +87,9 @@ def test_json_answers_have_the_documented_keys(photo_index: Path) -> None:
     found = mmsearch("query", "a cat", "-k", "3", "--json", index_dir=photo_index)
     answers = json.loads(found.stdout)
     assert [answer["rank"] for answer in answers] == [1, 2, 3]
-    assert set(answers[0]) == {"rank", "score", "similarity", "path", "width_px", "height_px"}
+    assert set(answers[0]) == {
+        "rank", "score", "similarity", "path", "width_px", "height_px", "taken_at",
+    }  # fmt: skip
     assert answers[0]["path"].endswith("chelsea.png")
 
 

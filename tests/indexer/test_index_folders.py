@@ -149,6 +149,20 @@ def test_a_moved_file_keeps_its_id_and_is_not_encoded_again(library: Path, index
     assert shown(index_dir)[library / "elsewhere.png"] == before[library / "old" / "1.png"]
 
 
+def test_a_file_moved_to_a_folder_that_is_looked_at_later_keeps_its_id(
+    library: Path, index_dir: Path
+) -> None:
+    folders = (library / "old", library / "new")
+    for source, target in (folders, folders[::-1]):
+        run(*folders, index_dir=index_dir)
+        before = shown(index_dir)
+        moved = sorted(source.iterdir())[0]
+        moved.rename(target / f"from {source.name}.png")
+        summary = run(*folders, index_dir=index_dir)
+        assert (summary.moved, summary.encoded, summary.removed) == (1, 0, 0)
+        assert shown(index_dir)[target / f"from {source.name}.png"] == before[moved]
+
+
 def test_copies_stand_on_their_own_and_are_encoded_once(library: Path, index_dir: Path) -> None:
     for number in range(40):
         shutil.copy(library / "new" / "0.png", library / f"copy {number}.png")
@@ -336,8 +350,9 @@ def test_an_absent_root_is_reported_and_its_pictures_are_kept(
     summary = run(library, index_dir=index_dir)
     assert (summary.absent_roots, summary.removed) == ([library], 0)
     library.mkdir()  # an empty mount point
-    summary = run(library, index_dir=index_dir)
-    assert (summary.absent_roots, summary.removed) == ([library], 0)
+    for path in (library, library / "old", library / "old" / "1.png"):
+        summary = run(path, index_dir=index_dir)
+        assert (summary.absent_roots, summary.removed) == ([library], 0)
     assert len(shown(index_dir)) == 6
 
 

@@ -1,0 +1,113 @@
+"""Putting an index right after a check: what can be made again is made again, nothing else goes.
+
+Vectors and patch tokens come from the pictures' files, the vector index from the catalogue. No
+picture is forgotten: that is for `indexer.run`, which looks whether it has moved.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+
+from indexer.check import CheckReport, Examination, examine, report
+from indexer.encode_again import encode_again
+from indexer.kept_encoder import own_encoder
+from indexer.lock import writer_lock
+from indexer.summary import Progress, SilentProgress
+from retrieval.catalog import Catalog
+from retrieval.encoders.base import Encoder, EncoderIdentity
+from retrieval.locations import IndexLocation, locate_index
+from retrieval.token_cache import TokenCache, discard
+from retrieval.vectors.store import VectorStore
+
+
+@dataclass(frozen=True)
+class MendReport:
+    """What was done, as counts, and what still differs.
+
+    `encoded` pictures got a new vector and `with_tokens` new patch tokens; `dropped` orphan
+    vectors and tokens were let go; `marked` pictures are read again by the next indexing run;
+    `rebuilt` says whether the vector index was made again.
+    """
+
+    encoded: int
+    with_tokens: int
+    dropped: int
+    marked: int
+    rebuilt: bool
+    left: CheckReport
+
+
+def mend_index(
+    index_dir: str | os.PathLike[str] | None = None,
+    *,
+    with_content: bool = False,
+    encoder: Encoder | None = None,
+    progress: Progress | None = None,
+) -> MendReport:
+    """Check an index as `check_index` does, mend what can be mended, and check again.
+
+    Raises what `check_index` raises, and EncoderMismatchError or UnknownModelError where pictures
+    must be encoded again and the model that made the index is not at hand.
+    """
+    location = locate_index(index_dir)
+    seen_by = progress or SilentProgress()
+    with Catalog.open(location.catalog) as catalog, writer_lock(location):
+        seen = examine(
+            catalog, location, with_content=with_content, encoder=encoder, progress=seen_by
+        )
+        done = MendReport(0, 0, 0, 0, False, report(catalog, seen))
+        made_by = catalog.encoder if not seen.catalog.damage else None
+        if made_by is None:
+            return done
+        catalog.upgrade()
+        done = _mend(catalog, location, made_by, seen, encoder, seen_by, done)
+        left = examine(
+            catalog, location, with_content=False, encoder=encoder, progress=SilentProgress()
+        )
+        return replace(done, left=report(catalog, left))
+
+
+def _mend(
+    catalog: Catalog,
+    location: IndexLocation,
+    made_by: EncoderIdentity,
+    seen: Examination,
+    given: Encoder | None,
+    progress: Progress,
+    done: MendReport,
+) -> MendReport:
+    defects = seen.catalog
+    if defects.without_picture or defects.wrong_dim or seen.files.altered:
+        with catalog.transaction() as change:
+            # One of the wrong dimension says nothing, and no vector index can be made with it.
+            change.drop_vectors([*defects.without_picture, *defects.wrong_dim])
+            change.mark_unread(seen.files.altered)
+    if seen.tokens.is_damaged:
+        discard(location.tokens)
+    for_vectors = {*defects.without_vector, *defects.wrong_dim, *defects.wrong_length}
+    for_tokens = {*seen.without_tokens, *(seen.tokens.odd_ids - seen.orphan_tokens)}
+    with TokenCache.open(location.tokens, made_by.fingerprint) as tokens:
+        tokens.remove(sorted({*seen.orphan_tokens, *seen.tokens.odd_ids}))
+        if for_vectors or for_tokens:
+            again = encode_again(
+                catalog,
+                tokens,
+                own_encoder(made_by, given),
+                for_vectors=for_vectors,
+                for_tokens=for_tokens,
+                progress=progress,
+            )
+            done = replace(done, encoded=again.vectors, with_tokens=again.tokens)
+    store = VectorStore(location.folder)
+    rebuilt = bool(seen.copy.unusable or seen.copy.lacking or seen.copy.foreign)
+    if rebuilt:
+        store.rebuild(catalog)
+    else:
+        store.refresh(catalog)
+    return replace(
+        done,
+        dropped=len(defects.without_picture) + len(seen.orphan_tokens),
+        marked=len(seen.files.altered),
+        rebuilt=rebuilt,
+    )

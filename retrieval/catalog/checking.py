@@ -1,0 +1,90 @@
+"""What can be wrong inside a catalogue: damage, rows that lack others, vectors that are none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, Select, select
+from sqlalchemy.exc import DBAPIError
+
+from retrieval.catalog.schema import pictures, roots, vectors
+
+# A vector of unit length, in float16, is off by less: each of its numbers by 2^-11 of itself.
+LENGTH_TOLERANCE = 0.01
+_ROWS_A_CHUNK = 16_384
+
+
+@dataclass
+class CatalogDefects:
+    """What is wrong in a catalogue. All lists are of picture ids, ascending, save `damage`.
+
+    `damage`: what the database says of its own file. `without_vector`: pictures that no search
+    can find. `wrong_dim`: vectors of another dimension than the encoder's. `wrong_length`: those
+    whose length is not one, or is no number. `without_picture`: vectors that belong to nothing.
+    `without_root`: pictures whose folder is not known.
+    """
+
+    damage: list[str] = field(default_factory=list)
+    without_vector: list[int] = field(default_factory=list)
+    wrong_dim: list[int] = field(default_factory=list)
+    wrong_length: list[int] = field(default_factory=list)
+    without_picture: list[int] = field(default_factory=list)
+    without_root: list[int] = field(default_factory=list)
+
+
+def find_defects(connection: Connection, dim: int | None) -> CatalogDefects:
+    """Everything that is wrong; `dim` is the encoder's dimension, None where there is none yet."""
+    defects = CatalogDefects()
+    try:
+        defects.damage = find_damage(connection)
+        if defects.damage:
+            # What a damaged file says of its rows is worth nothing.
+            return defects
+        known = select(roots.c.id)
+        defects.without_root = _ids(
+            connection, select(pictures.c.id).where(pictures.c.root_id.not_in(known))
+        )
+        defects.without_vector = _ids(
+            connection,
+            select(pictures.c.id).where(pictures.c.id.not_in(select(vectors.c.picture_id))),
+        )
+        defects.without_picture = _ids(
+            connection,
+            select(vectors.c.picture_id).where(vectors.c.picture_id.not_in(select(pictures.c.id))),
+        )
+        _measure_vectors(connection, dim, defects)
+    except DBAPIError as error:
+        defects.damage.append(str(error.orig))
+    return defects
+
+
+def find_damage(connection: Connection) -> list[str]:
+    """What the database finds wrong with its own file; empty where it is sound."""
+    if connection.dialect.name != "sqlite":
+        return []
+    lines = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
+    return [] if lines == ["ok"] else [str(line) for line in lines]
+
+
+def _measure_vectors(connection: Connection, dim: int | None, defects: CatalogDefects) -> None:
+    rows = connection.execution_options(yield_per=_ROWS_A_CHUNK).execute(
+        select(vectors.c.picture_id, vectors.c.embedding).order_by(vectors.c.picture_id)
+    )
+    for chunk in rows.partitions():
+        fitting = [row for row in chunk if dim is None or len(row[1]) == 2 * dim]
+        if len(fitting) < len(chunk):
+            right = {row[0] for row in fitting}
+            defects.wrong_dim += [row[0] for row in chunk if row[0] not in right]
+        if dim is None or not fitting:
+            continue
+        halves = np.frombuffer(b"".join(row[1] for row in fitting), dtype="<f2")
+        lengths = np.linalg.norm(halves.reshape(-1, dim).astype(np.float32), axis=1)
+        # Written so that NaN counts as wrong.
+        wrong = ~(np.abs(lengths - 1) <= LENGTH_TOLERANCE)
+        defects.wrong_length += [fitting[place][0] for place in np.flatnonzero(wrong)]
+
+
+def _ids(connection: Connection, statement: Select[Any]) -> list[int]:
+    return sorted(int(row[0]) for row in connection.execute(statement))

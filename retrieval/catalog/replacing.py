@@ -1,0 +1,86 @@
+"""Putting another catalogue in the place of one that is in use.
+
+Vector indexes and patch tokens are copies by picture id and generation, in files and in the memory
+of programs that are just running. So the successor counts on from its predecessor: whatever was
+made from the old catalogue sees a change like any other and catches up.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from retrieval.errors import CatalogError
+
+_SAME = """
+SELECT new.id FROM pictures new JOIN old.pictures former ON former.id = new.id
+WHERE former.content_hash = new.content_hash
+  AND (SELECT value FROM info WHERE key = 'encoder_fingerprint')
+    = (SELECT value FROM old.info WHERE key = 'encoder_fingerprint')
+"""
+_FOLLOW_ON = """
+BEGIN;
+UPDATE info SET value = 1 + max(
+    CAST(value AS INTEGER),
+    (SELECT CAST(value AS INTEGER) FROM old.info WHERE key = 'generation')
+) WHERE key = 'generation';
+UPDATE vectors SET generation = (SELECT CAST(value AS INTEGER) FROM info WHERE key = 'generation');
+INSERT OR REPLACE INTO removals SELECT
+    picture_id, (SELECT CAST(value AS INTEGER) FROM info WHERE key = 'generation')
+    FROM old.vectors WHERE picture_id NOT IN (SELECT picture_id FROM vectors);
+DELETE FROM removals WHERE picture_id IN (SELECT picture_id FROM vectors);
+INSERT INTO sqlite_sequence SELECT name, 0 FROM old.sqlite_sequence
+    WHERE name NOT IN (SELECT name FROM sqlite_sequence);
+UPDATE sqlite_sequence SET seq = max(
+    seq,
+    coalesce(
+        (SELECT former.seq FROM old.sqlite_sequence former
+         WHERE former.name = sqlite_sequence.name),
+        0
+    )
+);
+COMMIT;
+"""
+
+
+def follow_on(successor: Path, predecessor: Path) -> set[int]:
+    """Number a catalogue that is to replace another on from it.
+
+    Its generation comes after both, and no id of the predecessor will be given again. Returns the
+    ids that stand for the same content, encoded by the same encoder, in both.
+
+    Raises CatalogError where the predecessor cannot be read.
+    """
+    try:
+        with closing(sqlite3.connect(successor, isolation_level=None)) as connection:
+            connection.execute("PRAGMA busy_timeout = 30000")
+            connection.execute("ATTACH ? AS old", (os.fspath(predecessor),))
+            same = {row[0] for row in connection.execute(_SAME)}
+            connection.executescript(_FOLLOW_ON)
+            return same
+    except sqlite3.Error as error:
+        raise CatalogError(f"The catalogue {predecessor} cannot be read ({error}).") from error
+
+
+def overwrite(target: Path, source: Path) -> None:
+    """Make the catalogue `target` what `source` is, in one transaction that its readers see whole.
+
+    Raises CatalogError where the target cannot be written; it is then as it was.
+    """
+    try:
+        with closing(sqlite3.connect(source)) as new, closing(sqlite3.connect(target)) as old:
+            old.execute("PRAGMA busy_timeout = 30000")
+            old.execute("PRAGMA synchronous = FULL")
+            new.backup(old)
+    except sqlite3.Error as error:
+        raise CatalogError(f"The catalogue {target} cannot be replaced ({error}).") from error
+
+
+def set_aside(catalog: Path, aside: Path) -> None:
+    """Rename a catalogue's file, and the journal that belongs to it where there is one."""
+    for suffix in ("-wal", "-shm", ""):
+        part = catalog.with_name(catalog.name + suffix)
+        if part.exists():
+            part.rename(aside.with_name(aside.name + suffix))

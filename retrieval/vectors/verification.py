@@ -1,0 +1,72 @@
+"""Whether the vector index on disk shows what the catalogue holds; nothing is changed."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from retrieval.catalog import Catalog
+from retrieval.vectors.faiss_index import FaissIndex
+from retrieval.vectors.store import MANIFEST, Manifest, VectorStore
+
+_BLOCK_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class CopyDefects:
+    """What is wrong with the vector index on disk.
+
+    `unusable` says in a few words why it cannot be used at all: `missing`, `damaged`, or `of
+    another catalogue`. Otherwise `lacking` counts pictures that it should hold and does not,
+    `foreign` those that it holds and should not. A copy that is merely behind has no defect:
+    whoever opens it catches up.
+    """
+
+    unusable: str | None = None
+    lacking: int = 0
+    foreign: int = 0
+
+
+def verify_copy(folder: Path, catalog: Catalog) -> CopyDefects:
+    """Compare the index file, its checksum, generation and ids with the catalogue."""
+    encoder = catalog.encoder
+    manifest = VectorStore(folder).manifest()
+    if encoder is None:
+        return CopyDefects()
+    if manifest is None:
+        return CopyDefects("damaged" if (folder / MANIFEST).exists() else "missing")
+    if manifest.generation > catalog.generation or manifest.dim != encoder.dim:
+        return CopyDefects("of another catalogue")
+    path = folder / manifest.file
+    if not path.exists():
+        return CopyDefects("missing")
+    if not _is_sound(path, manifest):
+        return CopyDefects("damaged")
+    try:
+        stored = FaissIndex.map(path, manifest.kind, manifest.probes).ids()
+    except (OSError, RuntimeError):
+        return CopyDefects("damaged")
+    with catalog.changes_since(manifest.generation) as (_generation, removed, _chunks):
+        written = catalog.vector_ids(since=manifest.generation)
+    wanted = catalog.vector_ids()
+    shown = np.union1d(np.setdiff1d(stored, removed), written)
+    twice = len(stored) - len(np.unique(stored))
+    return CopyDefects(
+        lacking=len(np.setdiff1d(wanted, shown)),
+        foreign=len(np.setdiff1d(shown, wanted)) + twice,
+    )
+
+
+def _is_sound(path: Path, manifest: Manifest) -> bool:
+    checksum = size_bytes = 0
+    try:
+        with path.open("rb") as file:
+            while block := file.read(_BLOCK_BYTES):
+                checksum = zlib.crc32(block, checksum)
+                size_bytes += len(block)
+    except OSError:
+        return False
+    return (size_bytes, checksum) == (manifest.size_bytes, manifest.checksum)
