@@ -173,7 +173,7 @@ def _loss(
     settings: RerankingSettings,
     rng: np.random.Generator,
 ) -> Tensor:
-    picked = np.stack([views[rng.integers(len(views))][row] for row in pictures])
+    picked = np.stack([views[int(rng.integers(len(views)))][row] for row in pictures])
     captions = np.array([rng.choice(captions_of[row]) for row in pictures])
     tokens, mask = words.batch(captions)
     kept = mask & torch.from_numpy(rng.random(tuple(mask.shape)) >= settings.word_dropout)

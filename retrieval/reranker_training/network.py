@@ -109,7 +109,7 @@ class RerankerNetwork(nn.Module):
         return asked
 
     def _seen(self, patches: Tensor, shown: Tensor | None = None) -> Tensor:
-        position = self.position
+        position: Tensor = self.position
         if shown is not None:
             patches, position = patches[:, shown], position[shown]
         seen: Tensor = self.patches_norm(self.patches_in(self.dropout(patches)) + position)
