@@ -12,6 +12,7 @@ from itertools import islice
 
 import numpy as np
 
+from indexer.decoders import Decoders
 from indexer.load import LoadedFile, Loader
 from indexer.roots import is_populated
 from indexer.scan import ScannedFile
@@ -50,6 +51,7 @@ def encode_again(
     """
     done = EncodedAgain()
     wanted = set(for_vectors) | set(for_tokens)
+    decoders = Decoders()
     progress.start(len(wanted))
     try:
         for root in catalog.roots():
@@ -58,7 +60,7 @@ def encode_again(
                 done.left.update(file.picture_id for file in stored)
                 progress.advance(len(stored))
                 continue
-            for batch in _batches(_load(root, stored, encoder)):
+            for batch in _batches(_load(root, stored, encoder, decoders)):
                 fitting = [(file, loaded) for file, loaded in batch if _is_same(file, loaded)]
                 done.left.update(file.picture_id for file, _ in batch)
                 done.left.difference_update(file.picture_id for file, _ in fitting)
@@ -66,14 +68,15 @@ def encode_again(
                     _write(catalog, tokens, encoder, fitting, for_vectors, for_tokens, done)
                 progress.advance(len(batch))
     finally:
+        decoders.close()
         progress.finish()
     return done
 
 
 def _load(
-    root: Root, stored: list[StoredFile], encoder: Encoder
+    root: Root, stored: list[StoredFile], encoder: Encoder, decoders: Decoders
 ) -> Iterator[tuple[StoredFile, LoadedFile]]:
-    loader = Loader(root.path, lambda _content: (), lambda: encoder.preprocessing)
+    loader = Loader(root.path, lambda _content: (), lambda: encoder.preprocessing, decoders)
     files = [ScannedFile(file.path, file.size_bytes, file.mtime_ns) for file in stored]
     return zip(stored, loader.load(files), strict=True)
 

@@ -36,7 +36,7 @@ def dng(photo: Image.Image, preview: bytes | None = None, orientation: int = 1) 
     mosaic = np.empty((rows, columns))
     for row, column, band in ((0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 2)):
         mosaic[row::2, column::2] = colours[row:rows:2, column:columns:2, band]
-    sensor = [
+    sensor: list[Tag] = [
         (0x00FE, 4, [0]),
         (0x0100, 4, [columns]),
         (0x0101, 4, [rows]),
