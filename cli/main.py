@@ -13,7 +13,8 @@ from importlib import import_module
 
 import click
 
-from retrieval.errors import MmsearchError
+from retrieval.errors import MmsearchError, StorageError
+from retrieval.storage import DISK_ERRORS
 
 # Name → (module, one line of help): the help must not cost the import of every command.
 COMMANDS = {
@@ -26,6 +27,7 @@ COMMANDS = {
     "check": ("check", "Check that all parts of the index agree, and mend them."),
     "backup": ("backup", "Copy the index's catalogue to a file."),
     "restore": ("restore", "Put a backup in the place of the index."),
+    "repair": ("repair", "Save what can be read of a damaged index."),
     "models": ("models", "List the models that can be used."),
     "eval": ("eval", "Measure how well captions find their pictures."),
     "train-reranker": ("train_reranker", "Train the reranker on your own captions."),
@@ -33,7 +35,7 @@ COMMANDS = {
 EXIT_CODES = (
     "Exit codes: 0 done; 1 a general error, or files failed under --strict; 2 wrong usage, or no "
     "index yet; 3 the index was made with another model; 4 unknown model; 5 another process is "
-    "writing; 6 the catalogue cannot be used; 130 interrupted."
+    "writing; 6 the catalogue cannot be used; 7 the disk is full or fails; 130 interrupted."
 )
 
 
@@ -98,6 +100,13 @@ def main() -> None:
         # Whoever read our output, as `head`, has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except OSError as error:
+        # Elsewhere than in the index: a gallery or an export that found no room.
+        if error.errno not in DISK_ERRORS:
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        click.echo(f"Error: {error.strerror}{where}: see to the disk and run again.", err=True)
+        code = StorageError.exit_code
     sys.exit(code)
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from indexer.findings import Finding
     from indexer.forget import move_root, remove_folder
     from indexer.mend import MendReport, mend_index
+    from indexer.repair import RepairSummary, repair_catalog
     from indexer.run import index_folders
     from indexer.summary import IndexSummary, Progress
     from indexer.watch import watch_folders
@@ -23,10 +24,12 @@ _LAZY = {
     "Progress": "indexer.summary",
     "back_up": "indexer.backup",
     "check_index": "indexer.check",
+    "RepairSummary": "indexer.repair",
     "index_folders": "indexer.run",
     "mend_index": "indexer.mend",
     "move_root": "indexer.forget",
     "remove_folder": "indexer.forget",
+    "repair_catalog": "indexer.repair",
     "restore": "indexer.backup",
     "watch_folders": "indexer.watch",
 }
@@ -37,12 +40,14 @@ __all__ = [
     "IndexSummary",
     "MendReport",
     "Progress",
+    "RepairSummary",
     "back_up",
     "check_index",
     "index_folders",
     "mend_index",
     "move_root",
     "remove_folder",
+    "repair_catalog",
     "restore",
     "watch_folders",
 ]

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from indexer.absent import Disks
 from indexer.load import LoadedFile
 from indexer.roots import is_populated
 from indexer.scan import ScannedFile
@@ -39,6 +40,7 @@ class BatchWriter:
         load_again: Callable[[ScannedFile], LoadedFile],
         encoder: Callable[[], Encoder],
         tokens: Callable[[], TokenCache],
+        disks: Disks,
         summary: IndexSummary,
     ) -> None:
         self._catalog = catalog
@@ -47,6 +49,7 @@ class BatchWriter:
         self._load_again = load_again
         self._encoder = encoder
         self._tokens = tokens
+        self._disks = disks
         self._summary = summary
         self._moved_ids: set[int] = set()
 
@@ -129,6 +132,8 @@ class BatchWriter:
         if encoding is None:
             return []
         change.set_encoder(self._encoder().identity)
+        if encoding.patch_tokens is not None:
+            change.note_patch_tokens()
         facts = [
             _facts(loaded, loaded.picture.width_px, loaded.picture.height_px)
             for loaded in decoded
@@ -174,6 +179,7 @@ class BatchWriter:
                 any(root in picture.path.parents for root in roots)
                 and picture.id not in self._moved_ids
                 and not os.path.lexists(picture.path)
+                and self._disks.absent_around(picture.path) is None
             ):
                 return picture.id
         return None

@@ -40,7 +40,8 @@ def in_words(catalog: Catalog, seen: Examination) -> Iterator[Finding]:
             "damage",
             len(lines),
             f"The catalogue is damaged ({lines[0]}).",
-            "Put a backup in its place with `mmsearch restore FILE --force`.",
+            "`mmsearch repair` saves what can be read; `mmsearch restore FILE --force` puts a "
+            "backup in its place.",
         )
         return
     yield from _about_vectors(catalog, seen)

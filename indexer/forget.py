@@ -84,4 +84,10 @@ def move_root(
                 )
         with catalog.transaction() as change:
             change.set_root_path(moved.id, target)
+            change.set_disks(
+                [
+                    target / disk.relative_to(source) if disk.is_relative_to(source) else disk
+                    for disk in catalog.disks()
+                ]
+            )
         return catalog.count_pictures(moved.id)

@@ -12,8 +12,10 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import TypeVar
 
+from indexer.absent import Disks, spare_absent
 from indexer.batch import BatchWriter
 from indexer.compare import Differences, compare
 from indexer.decoders import Decoders
@@ -29,6 +31,7 @@ from indexer.roots import (
 )
 from indexer.scan import Scan, scan
 from indexer.summary import IndexSummary, Progress, SilentProgress
+from indexer.tokens import restore_tokens
 from retrieval.catalog import Catalog, KnownFile
 from retrieval.encoders.base import Encoder, EncoderIdentity
 from retrieval.encoders.registry import DEFAULT_MODEL, load_encoder
@@ -58,7 +61,8 @@ def index_folders(
     says so.
 
     Raises MmsearchError where a path is not there, EncoderMismatchError where the index was made
-    with another model, IndexBusyError where another process writes to it.
+    with another model, IndexBusyError where another process writes to it, CatalogError where the
+    catalogue is damaged, StorageError where the disk is full or fails.
     """
     started = time.monotonic()
     location = locate_index(index_dir)
@@ -67,12 +71,14 @@ def index_folders(
         for path in paths:
             require_there(absolute(path))
     with (
-        writer_lock(location),
+        writer_lock(location) as lock,
         Catalog.create(location.catalog) as catalog,
         warnings.catch_warnings(),
     ):
         # Pillow warns of oddities in files that it reads all the same.
         warnings.filterwarnings("ignore", module=r"PIL\.")
+        if lock.was_cut_off:
+            catalog.require_sound()
         choice = _EncoderChoice(catalog, model, encoder)
         run = _Run(catalog, location, choice, progress or SilentProgress(), stop)
         run.index(settle_targets(catalog, paths))
@@ -136,6 +142,7 @@ class _Run:
         self._stop = stop or threading.Event()
         self._tokens: TokenCache | None = None
         self._decoders = Decoders()
+        self._disks = Disks(catalog)
         self.summary = IndexSummary()
 
     def index(self, targets: Sequence[Target]) -> None:
@@ -152,6 +159,7 @@ class _Run:
             # At the very end: what is gone from one folder may have turned up in a later one.
             for target, _found, _known, differences in work:
                 self._forget(target, differences, moved_ids)
+            self._restore_tokens([target.path for target, *_ in work])
         except KeyboardInterrupt:
             self.summary.interrupted = True
         finally:
@@ -175,7 +183,10 @@ class _Run:
             # An empty folder where pictures were is most likely a mount point without its disk.
             self.summary.absent_roots.append(target.root.path)
             return target, Scan(), {}, compare(Scan(), {})
-        return target, found, known, compare(found, known)
+        differences, absent = spare_absent(target, compare(found, known), self._disks)
+        self.summary.absent_roots += absent
+        self._disks.note(target, found)
+        return target, found, known, differences
 
     def _take_in(
         self, target: Target, found: Scan, known: dict[str, KnownFile], differences: Differences
@@ -197,6 +208,7 @@ class _Run:
             loader.load_again,
             lambda: self._choice.encoder,
             self._open_tokens,
+            self._disks,
             self.summary,
         )
         for batch in _batches(loader.load(differences.to_read), BATCH_SIZE):
@@ -243,6 +255,16 @@ class _Run:
         if gone:
             self._open_tokens().remove(gone)
         self.summary.removed += len(gone)
+
+    def _restore_tokens(self, folders: Sequence[Path]) -> None:
+        if self._catalog.has_patch_tokens:
+            restore_tokens(
+                self._catalog,
+                self._open_tokens(),
+                folders,
+                lambda: self._choice.encoder,
+                self._stop,
+            )
 
     def _open_tokens(self) -> TokenCache:
         if self._tokens is None:

@@ -27,12 +27,14 @@ class Scan:
     """What lies below a folder.
 
     `failures` maps paths, relative to the root, to what kept them from being looked at: below
-    those, nothing is known. `is_empty` means that the folder had no entry of any sort.
+    those, nothing is known. `is_empty` means that the folder had no entry of any sort. `disks` are
+    folders that lie on another disk than the folder they are in; "" is the folder itself.
     """
 
     files: list[ScannedFile] = field(default_factory=list)
     failures: dict[str, PictureError] = field(default_factory=dict)
     is_empty: bool = False
+    disks: list[str] = field(default_factory=list)
 
 
 def scan(root: Path, below: str = "") -> Scan:
@@ -80,6 +82,8 @@ class _Walk:
     def run(self, start: str, relative: str) -> None:
         identity = _identity(start)
         self._entered.add(identity)
+        if identity[0] != _identity(os.path.join(start, os.pardir))[0]:  # noqa: PTH118
+            self._found.disks.append(relative)
         self._look_into(_Folder(start, relative, (identity,)))
         self._found.is_empty = not self._found.failures and not any(os.scandir(start))
         while self._folders or self._links:
@@ -125,6 +129,8 @@ class _Walk:
             )
         elif identity not in self._entered:
             self._entered.add(identity)
+            if identity[0] != folder.above[-1][0]:
+                self._found.disks.append(folder.relative)
             self._folders.append(_Folder(folder.path, folder.relative, (*folder.above, identity)))
 
 

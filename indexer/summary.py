@@ -11,7 +11,8 @@ from typing import Protocol
 class IndexSummary:
     """Counts of files by what happened to them, in one run.
 
-    `absent_roots` are folders that could not be reached; their pictures were kept. `encoded` is
+    `absent_roots` are folders, roots or inside of one, whose disk seems not to be there; their
+    pictures were kept. `encoded` is
     how many pictures went through the encoder: copies and moved files do not.
     """
 

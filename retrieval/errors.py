@@ -43,6 +43,20 @@ class CatalogError(MmsearchError):
     exit_code = 6
 
 
+class DamagedCatalogError(CatalogError):
+    """The catalogue's file is damaged; `reason` is what the database says of it."""
+
+    def __init__(self, text: str, reason: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+class StorageError(MmsearchError):
+    """The disk that holds the index is full, or fails."""
+
+    exit_code = 7
+
+
 class PictureError(MmsearchError):
     """One picture cannot be read or decoded; the text says why.
 

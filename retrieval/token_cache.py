@@ -1,7 +1,8 @@
 """Patch tokens kept beside the index, so that the reranker opens no picture again.
 
 A SQLite file of its own: a cache that can always be dropped. Damage of any sort costs time, never
-an answer, so nothing here raises for it; a damaged file is begun anew.
+an answer, so nothing here raises for it; a damaged file is begun anew. Only removing raises where
+it cannot be done, since tokens of a picture that changed would make answers wrong.
 """
 
 from __future__ import annotations
@@ -10,13 +11,16 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from retrieval.errors import StorageError
+from retrieval.storage import disk_full, is_nearly_full
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -33,6 +37,8 @@ CREATE TABLE IF NOT EXISTS tokens (
     patches INTEGER NOT NULL,
     tokens BLOB NOT NULL
 );
+-- Lists the ids without going through the tokens themselves.
+CREATE INDEX IF NOT EXISTS tokens_by_picture ON tokens (picture_id);
 """
 _COLUMNS = ("picture_id", "patches", "tokens")
 
@@ -45,6 +51,7 @@ class TokenCache:
         self._fingerprint = fingerprint
         self._connection = connection
         self._lock = threading.Lock()
+        self._stands_in = False
 
     @classmethod
     def open(cls, path: Path, fingerprint: str) -> Self:
@@ -62,7 +69,9 @@ class TokenCache:
                 logger.warning("The cache of patch tokens is damaged: beginning it anew.")
                 discard(path)
         logger.warning("The cache of patch tokens cannot be used: reranking has to do without.")
-        return cls(path, fingerprint, _connect(_IN_MEMORY, fingerprint))
+        cache = cls(path, fingerprint, _connect(_IN_MEMORY, fingerprint))
+        cache._stands_in = True
+        return cache
 
     def put(self, ids: Sequence[int], tokens: Tokens) -> None:
         """Keep tokens, int8 (n, patches, token_dim), of pictures.
@@ -106,15 +115,28 @@ class TokenCache:
         return self._attempt(read, {})
 
     def remove(self, ids: Sequence[int]) -> None:
-        """Drop the tokens of these pictures."""
+        """Drop the tokens of these pictures. Raises StorageError where that cannot be done."""
+        if self._stands_in and self._path.exists():
+            raise self._stuck("it cannot be opened")
+        with self._lock:
+            try:
+                with self._connection as connection:
+                    connection.executemany(
+                        "DELETE FROM tokens WHERE picture_id = ?", [(int(id_),) for id_ in ids]
+                    )
+            except sqlite3.Error as error:
+                if not _is_damage(error):
+                    raise self._stuck(str(error)) from error
+                self._begin_anew()
 
-        def write(connection: sqlite3.Connection) -> None:
-            with connection:
-                connection.executemany(
-                    "DELETE FROM tokens WHERE picture_id = ?", [(int(id_),) for id_ in ids]
-                )
+    def ids(self) -> NDArray[np.int64]:
+        """The pictures that have tokens, int64 (n,) ascending."""
 
-        self._attempt(write, None)
+        def read(connection: sqlite3.Connection) -> NDArray[np.int64]:
+            rows = connection.execute("SELECT picture_id FROM tokens ORDER BY picture_id")
+            return np.fromiter((row[0] for row in rows), dtype=np.int64)
+
+        return self._attempt(read, np.empty(0, dtype=np.int64))
 
     def __len__(self) -> int:
         def count(connection: sqlite3.Connection) -> int:
@@ -149,6 +171,14 @@ class TokenCache:
                     logger.warning("The cache of patch tokens failed (%s): doing without.", error)
                 return otherwise
 
+    def _stuck(self, reason: str) -> StorageError:
+        if is_nearly_full(self._path.parent) or "full" in reason:
+            return disk_full(self._path.parent)
+        return StorageError(
+            f"Outdated patch tokens cannot be removed from {self._path} ({reason}): run again, or "
+            "delete that file."
+        )
+
     def _begin_anew(self) -> None:
         """Put an empty cache in place of one whose damage showed in use."""
         logger.warning("The cache of patch tokens is damaged: beginning it anew.")
@@ -159,6 +189,17 @@ class TokenCache:
             self._connection = _connect(self._path, self._fingerprint)
         except sqlite3.Error:
             self._connection = _connect(_IN_MEMORY, self._fingerprint)
+            self._stands_in = True
+
+
+def fingerprint_of(path: Path) -> str | None:
+    """Which encoder made the cache at `path`; None where there is none or it does not say."""
+    if not path.exists():
+        return None
+    with suppress(sqlite3.Error), closing(sqlite3.connect(path)) as connection:
+        found = connection.execute("SELECT fingerprint FROM origin").fetchone()
+        return None if found is None else str(found[0])
+    return None
 
 
 def _is_damage(error: Exception) -> bool:

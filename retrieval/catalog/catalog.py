@@ -6,9 +6,10 @@ in this package only. SQLite by default, any database SQLAlchemy knows by URL.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -17,13 +18,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import (
-    URL,
     Column,
     Connection,
     Engine,
     and_,
-    create_engine,
-    event,
     false,
     func,
     insert,
@@ -32,11 +30,15 @@ from sqlalchemy import (
     or_,
     select,
 )
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool, QueuePool
 from sqlalchemy.sql.elements import ColumnElement
 
-from retrieval.catalog.checking import CatalogDefects, find_damage, find_defects
+from retrieval.catalog.checking import (
+    CatalogDefects,
+    find_damage,
+    find_damage_quickly,
+    find_defects,
+)
+from retrieval.catalog.database import damaged, database_errors, sqlite_engine
 from retrieval.catalog.rows import Failure, KnownFile, Picture, Root, StoredFile
 from retrieval.catalog.schema import (
     FACTS_VERSION,
@@ -49,13 +51,22 @@ from retrieval.catalog.schema import (
     roots,
     vectors,
 )
-from retrieval.catalog.writing import WriteTransaction
+from retrieval.catalog.writing import DISKS, PATCH_TOKENS, WriteTransaction, put_info
 from retrieval.encoders.base import EncoderIdentity
-from retrieval.errors import CatalogError, IndexMissingError
+from retrieval.errors import (
+    CatalogError,
+    DamagedCatalogError,
+    IndexMissingError,
+    MmsearchError,
+)
 
 # SQLite's default bound on the host parameters of one statement is 32,766; stay far below it.
 _IDS_A_STATEMENT = 10_000
 _ROWS_A_CHUNK = 16_384
+# Looking through so much takes a fifth of a second, which any run that writes can spend.
+_QUICKLY_CHECKED_BYTES = 64 * 2**20
+_CHECKED_FOR_S = 24 * 3600
+_CHECKED_AT = "checked_at"
 
 
 class Catalog:
@@ -69,6 +80,7 @@ class Catalog:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._version = SCHEMA_VERSION
+        self._is_checked = False
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -83,9 +95,13 @@ class Catalog:
         )
         if not path.exists():
             raise missing
-        catalog = cls(_sqlite_engine(path))
-        with catalog._reading() as connection:
-            has_tables = inspect(connection).has_table(info.name)
+        catalog = cls(sqlite_engine(path))
+        try:
+            with catalog._reading() as connection:
+                has_tables = _has_tables(connection, path)
+        except BaseException:
+            catalog.close()
+            raise
         if not has_tables:
             # The run that was to make it was cut off at its first moment.
             catalog.close()
@@ -106,9 +122,10 @@ class Catalog:
                 f"The index folder {path.parent} cannot be made ({error.strerror}): choose another "
                 "with --index-dir."
             ) from error
-        engine = _sqlite_engine(path)
-        with _database_errors(engine), engine.begin() as connection:
-            if not inspect(connection).has_table(info.name):
+        is_new = not path.exists()
+        engine = sqlite_engine(path)
+        with database_errors(engine), engine.begin() as connection:
+            if is_new or not _has_tables(connection, path):
                 metadata.create_all(connection)
                 connection.execute(
                     insert(info),
@@ -138,7 +155,7 @@ class Catalog:
         # Here, since Alembic takes a good part of a second to load.
         from retrieval.catalog.migrations import migrate
 
-        with _database_errors(self._engine):
+        with database_errors(self._engine):
             migrate(self._engine, self._version)
         self._version = SCHEMA_VERSION
 
@@ -161,9 +178,15 @@ class Catalog:
 
     @contextmanager
     def transaction(self) -> Iterator[WriteTransaction]:
-        """One atomic change: all of it is kept when the block ends, none of it if it raises."""
-        with _database_errors(self._engine), self._engine.begin() as connection:
-            generation = int(_read_info(connection, "generation") or 0) + 1
+        """One atomic change: all of it is kept when the block ends, none of it if it raises.
+
+        The first one looks first whether the catalogue is sound, unless it is large and was
+        looked at within a day. Raises CatalogError where it is damaged, StorageError where the
+        disk is full or fails.
+        """
+        self._check_before_writing()
+        with database_errors(self._engine), self._engine.begin() as connection:
+            generation = self._read_number(connection, "generation") + 1
             change = WriteTransaction(connection, generation)
             yield change
             change.finish()
@@ -179,21 +202,36 @@ class Catalog:
                 return None
             return EncoderIdentity(
                 name=name,
-                dim=int(_read_info(connection, "encoder_dim") or 0),
+                dim=self._read_number(connection, "encoder_dim"),
                 fingerprint=_read_info(connection, "encoder_fingerprint") or "",
             )
+
+    @property
+    def has_patch_tokens(self) -> bool:
+        """Whether the encoder gives patch tokens, as far as it has been asked for any."""
+        with self._reading() as connection:
+            return _read_info(connection, PATCH_TOKENS) is not None
 
     @property
     def generation(self) -> int:
         """How many changes the catalogue has seen; a copy with the same number is up to date."""
         with self._reading() as connection:
-            return int(_read_info(connection, "generation") or 0)
+            return self._read_number(connection, "generation")
 
     def roots(self) -> list[Root]:
         """The indexed folders, in the order in which they were added."""
         with self._reading() as connection:
             rows = connection.execute(select(roots.c.id, roots.c.path).order_by(roots.c.id))
             return [Root(row.id, Path(row.path)) for row in rows]
+
+    def disks(self) -> list[Path]:
+        """Folders that lay on a disk of their own when they were last looked at, as paths."""
+        with self._reading() as connection:
+            value = _read_info(connection, DISKS)
+        try:
+            return [Path(path) for path in json.loads(value or "[]")]
+        except (ValueError, TypeError) as error:
+            raise damaged(self._path, f"its {DISKS} is no list of paths") from error
 
     def count_pictures(self, root_id: int | None = None) -> int:
         """How many pictures can be found, in all or below one root."""
@@ -202,6 +240,23 @@ class Catalog:
             statement = statement.where(pictures.c.root_id == root_id)
         with self._reading() as connection:
             return int(connection.execute(statement).scalar_one())
+
+    def picture_ids(self) -> NDArray[np.int64]:
+        """The ids of all pictures, int64 (n,) ascending."""
+        with self._reading() as connection:
+            found = connection.execute(select(pictures.c.id).order_by(pictures.c.id))
+            return np.fromiter(found.scalars(), dtype=np.int64)
+
+    def ids_without_vectors(self) -> NDArray[np.int64]:
+        """The ids, int64 (n,) ascending, of pictures whose vector is not there: damage."""
+        statement = (
+            select(pictures.c.id)
+            .outerjoin(vectors, vectors.c.picture_id == pictures.c.id)
+            .where(vectors.c.picture_id.is_(None))
+            .order_by(pictures.c.id)
+        )
+        with self._reading() as connection:
+            return np.fromiter(connection.execute(statement).scalars(), dtype=np.int64)
 
     def known_files(self, root_id: int, below: str = "") -> dict[str, KnownFile]:
         """Every file known under a root, by its path relative to the root.
@@ -395,19 +450,20 @@ class Catalog:
         is in the chunks only: the copy must replace it.
         """
         with self._reading() as connection:
-            present = int(_read_info(connection, "generation") or 0)
+            present = self._read_number(connection, "generation")
+            dim = _read_info(connection, "encoder_dim")
             gone = np.fromiter(
                 connection.execute(
                     select(removals.c.picture_id).where(removals.c.generation > generation)
                 ).scalars(),
                 dtype=np.int64,
             )
-            yield present, gone, _vector_chunks(connection, generation)
+            chunks = _vector_chunks(connection, generation, int(dim or 0))
+            yield present, gone, self._sound_chunks(chunks)
 
     def check_integrity(self) -> list[str]:
         """What the database finds wrong with itself; empty when it is sound."""
-        with self._reading() as connection:
-            return find_damage(connection)
+        return self._complaints(find_damage)
 
     def find_defects(self) -> CatalogDefects:
         """Damage, rows that lack others, and vectors that are none; reads every vector."""
@@ -415,16 +471,66 @@ class Catalog:
         with self._reading() as connection:
             return find_defects(connection, encoder.dim if encoder else None)
 
+    def require_sound(self) -> None:
+        """Raise CatalogError where the catalogue is damaged; takes seconds for a million rows."""
+        complaints = self._complaints(find_damage_quickly)
+        if complaints:
+            raise damaged(self._path, complaints[0])
+        self._is_checked = True
+        with (
+            suppress(MmsearchError),
+            database_errors(self._engine),
+            self._engine.begin() as connection,
+        ):
+            put_info(connection, _CHECKED_AT, str(int(time.time())))
+
     # -- inside -------------------------------------------------------------------------------
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with _database_errors(self._engine), self._engine.connect() as connection:
+        with database_errors(self._engine), self._engine.connect() as connection:
             yield connection
+
+    @property
+    def _path(self) -> Path:
+        return Path(self._engine.url.database or "")
+
+    def _check_before_writing(self) -> None:
+        if self._is_checked or self._engine.dialect.name != "sqlite":
+            return
+        self._is_checked = True
+        with self._reading() as connection:
+            checked_at = _read_info(connection, _CHECKED_AT) or ""
+        is_large = self._path.stat().st_size > _QUICKLY_CHECKED_BYTES
+        is_recent = checked_at.isdecimal() and 0 <= time.time() - int(checked_at) < _CHECKED_FOR_S
+        if not (is_large and is_recent):
+            self.require_sound()
+
+    def _complaints(self, look: Callable[[Connection], list[str]]) -> list[str]:
+        try:
+            with self._reading() as connection:
+                return look(connection)
+        except DamagedCatalogError as error:
+            # Damage that is too bad for the check itself.
+            return [error.reason]
+
+    def _read_number(self, connection: Connection, key: str) -> int:
+        value = _read_info(connection, key)
+        if value is None or not value.isdecimal():
+            raise damaged(self._path, f"its {key} is {value!r}")
+        return int(value)
+
+    def _sound_chunks(
+        self, chunks: Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
+        try:
+            yield from chunks
+        except ValueError as error:
+            raise damaged(self._path, str(error)) from error
 
     def _check_version(self) -> None:
         with self._reading() as connection:
-            version = int(_read_info(connection, "schema_version") or 0)
+            version = self._read_number(connection, "schema_version")
         self._version = version
         if version > SCHEMA_VERSION:
             raise CatalogError(
@@ -437,42 +543,6 @@ class Catalog:
         if self._version >= column.info.get("since", 1):
             return column
         return null().label(column.name)
-
-
-def _sqlite_engine(path: Path) -> Engine:
-    engine = create_engine(
-        URL.create("sqlite", database=os.fspath(path)),
-        connect_args={"check_same_thread": False, "timeout": 30},
-        poolclass=QueuePool if os.name != "nt" else NullPool,
-    )
-
-    @event.listens_for(engine, "connect")
-    def _configure(connection: Any, _record: Any) -> None:
-        # Python's own transaction handling would let reads run outside of a transaction.
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA foreign_keys = ON")
-        cursor.execute("PRAGMA journal_mode = WAL")
-        # FULL, not NORMAL: what was committed survives a power cut.
-        cursor.execute("PRAGMA synchronous = FULL")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN")
-
-    return engine
-
-
-@contextmanager
-def _database_errors(engine: Engine) -> Iterator[None]:
-    """Database errors as one CatalogError that names the file."""
-    try:
-        yield
-    except DBAPIError as error:
-        raise CatalogError(
-            f"The catalogue {engine.url.database} cannot be used ({error.orig})."
-        ) from error
 
 
 def _read_info(connection: Connection, key: str) -> str | None:
@@ -490,8 +560,20 @@ def _is_below(column: Any, below: str) -> ColumnElement[bool]:
     return or_(column == below, and_(column >= below + "/", column < below + "0"))
 
 
+def _has_tables(connection: Connection, path: Path) -> bool:
+    """False for a file that is just being made; raises CatalogError for one that was emptied."""
+    if inspect(connection).has_table(info.name):
+        return True
+    if connection.dialect.name == "sqlite":
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        # A copy of its vectors, or more than the first page, says that there was something once.
+        if pages > 1 or any(path.parent.glob("vectors-*.faiss")):
+            raise damaged(path, "its tables are gone")
+    return False
+
+
 def _vector_chunks(
-    connection: Connection, generation: int
+    connection: Connection, generation: int, dim: int
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
     rows = connection.execution_options(yield_per=_ROWS_A_CHUNK).execute(
         select(vectors.c.picture_id, vectors.c.embedding)
@@ -500,8 +582,13 @@ def _vector_chunks(
     )
     for chunk in rows.partitions():
         ids = np.fromiter((row[0] for row in chunk), dtype=np.int64, count=len(chunk))
-        joined = b"".join(row[1] for row in chunk)
-        yield ids, np.frombuffer(joined, dtype="<f2").reshape(len(chunk), -1)
+        dim = dim or len(chunk[0][1]) // 2
+        if {len(row[1]) for row in chunk} != {2 * dim}:
+            raise ValueError(f"some vectors have not the {dim} dimensions of the model")
+        halves = np.frombuffer(b"".join(row[1] for row in chunk), dtype="<f2").reshape(-1, dim)
+        if not np.isfinite(halves).all():
+            raise ValueError("some vectors are not of numbers")
+        yield ids, halves
 
 
 def _chunks(items: list[Any], size: int) -> Iterator[list[Any]]:

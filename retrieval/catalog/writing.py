@@ -6,6 +6,7 @@ that copies (the vector index) can tell what they miss.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from datetime import datetime
@@ -31,6 +32,9 @@ from retrieval.encoders.base import EncoderIdentity, Vectors
 # SQLite's default bound on the host parameters of one statement is 32,766; stay far below it.
 _PATHS_A_STATEMENT = 10_000
 
+PATCH_TOKENS = "patch_tokens"
+DISKS = "disks"
+
 
 class WriteTransaction:
     """Handed out by `Catalog.transaction`; not to be made by hand."""
@@ -48,6 +52,15 @@ class WriteTransaction:
         self._put_info("encoder_name", encoder.name)
         self._put_info("encoder_dim", str(encoder.dim))
         self._put_info("encoder_fingerprint", encoder.fingerprint)
+
+    def note_patch_tokens(self) -> None:
+        """Say that the encoder gives patch tokens, so that each picture should have some."""
+        self._put_info(PATCH_TOKENS, "1")
+
+    def set_disks(self, folders: Sequence[Path]) -> None:
+        """Remember which folders lie on disks of their own."""
+        # Bytes that are no text are surrogates in the paths, which JSON keeps in its ASCII form.
+        self._put_info(DISKS, json.dumps([str(folder) for folder in folders]))
 
     def add_root(self, path: Path) -> Root:
         """Add a root folder; one that is there already is returned as it is."""
@@ -212,22 +225,31 @@ class WriteTransaction:
             )
 
     def _put_info(self, key: str, value: str) -> None:
-        self._upsert(info, ["key"], [{"key": key, "value": value}])
+        put_info(self._connection, key, value)
 
     def _upsert(self, table: Table, keys: list[str], rows: list[dict[str, Any]]) -> None:
-        """Insert rows; where one with the same keys stands, overwrite its other columns."""
-        if not rows:
-            return
-        statement: Any = sqlite.insert(table)
-        if self._connection.dialect.name == "postgresql":
-            # Here, since it would cost every question a twentieth of a second.
-            from sqlalchemy.dialects import postgresql
+        _upsert(self._connection, table, keys, rows)
 
-            statement = postgresql.insert(table)
-        changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-        self._connection.execute(
-            statement.on_conflict_do_update(index_elements=keys, set_=changed), rows
-        )
+
+def put_info(connection: Connection, key: str, value: str) -> None:
+    """Write one of the catalogue's own facts."""
+    _upsert(connection, info, ["key"], [{"key": key, "value": value}])
+
+
+def _upsert(
+    connection: Connection, table: Table, keys: list[str], rows: list[dict[str, Any]]
+) -> None:
+    """Insert rows; where one with the same keys stands, overwrite its other columns."""
+    if not rows:
+        return
+    statement: Any = sqlite.insert(table)
+    if connection.dialect.name == "postgresql":
+        # Here, since it would cost every question a twentieth of a second.
+        from sqlalchemy.dialects import postgresql
+
+        statement = postgresql.insert(table)
+    changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), rows)
 
 
 def _fact_values(facts: PictureFacts) -> dict[str, Any]:

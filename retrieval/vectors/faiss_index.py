@@ -126,6 +126,19 @@ class FaissIndex:
         selector = faiss.IDSelectorBatch(np.ascontiguousarray(ids, dtype=np.int64))
         return int(self._index.remove_ids(selector))
 
+    def vectors_of(self, ids: Ids) -> tuple[Ids, NDArray[np.float16]]:
+        """Those of the ids that it holds, ascending, with their vectors (n, dim); `EXACT` only."""
+        import faiss
+
+        held = faiss.vector_to_array(self._index.id_map)
+        places = np.flatnonzero(np.isin(held, ids))
+        places = places[np.argsort(held[places])]
+        inner = faiss.downcast_index(self._index.index)
+        vectors = np.empty((len(places), self.dim), dtype=np.float16)
+        for row, place in enumerate(places.tolist()):
+            vectors[row] = inner.reconstruct(place)
+        return held[places].astype(np.int64), vectors
+
     def search(
         self, queries: Vectors, k: int, *, within: Ids | None = None, without: Ids | None = None
     ) -> tuple[Vectors, Ids]:
@@ -147,10 +160,15 @@ class FaissIndex:
         return _padded(scores, k, -np.inf), _padded(ids, k, -1)
 
     def save(self, path: Path) -> None:
-        """Write it to a file. The caller sees to it that a crash leaves no half file in place."""
+        """Write it to a file. The caller sees to it that a crash leaves no half file in place.
+
+        Raises OSError where the disk does not take all of it.
+        """
         import faiss
 
-        faiss.write_index(self._index, os.fspath(path))
+        # Through Python's file: FAISS's own says nothing when its last bytes find no space.
+        with path.open("wb") as file:
+            faiss.write_index(self._index, faiss.PyCallbackIOWriter(file.write))
 
     def _parameters(self, within: Ids | None, without: Ids | None) -> faiss.SearchParameters | None:
         import faiss

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import secrets
 import time
 import zlib
@@ -22,6 +21,7 @@ import numpy as np
 from retrieval.catalog import Catalog
 from retrieval.encoders.base import Vectors
 from retrieval.errors import IndexMissingError
+from retrieval.storage import sync_file, sync_folder
 from retrieval.vectors.base import Ids
 from retrieval.vectors.faiss_index import EXACT, FaissIndex
 from retrieval.vectors.kinds import choose_kind, is_outgrown, make_questions, merge_nearest, tune
@@ -142,6 +142,22 @@ class VectorStore:
         self._sweep()
         self._write(_build(catalog))
 
+    def exact_copy(self, generation: int | None) -> FaissIndex | None:
+        """The copy on disk, to mend a damaged catalogue of that generation with.
+
+        None where it is of another generation, damaged, or not exact.
+        """
+        manifest = self.manifest()
+        if manifest is None or manifest.generation != generation or manifest.kind != EXACT:
+            return None
+        path = self._folder / manifest.file
+        try:
+            if _checksum(path) != manifest.checksum:
+                return None
+            return FaissIndex.read(path, manifest.kind)
+        except (OSError, RuntimeError):
+            return None
+
     def manifest(self) -> Manifest | None:
         """What stands on disk; None where there is nothing that can be read."""
         try:
@@ -193,7 +209,7 @@ class VectorStore:
         temporary = path.with_suffix(".tmp")
         try:
             index.save(temporary)
-            _sync(temporary)
+            sync_file(temporary)
             manifest = Manifest(
                 file=name,
                 kind=index.kind,
@@ -208,9 +224,9 @@ class VectorStore:
             temporary.replace(path)
             listing = self._folder / f"vectors-{secrets.token_hex(4)}.json.tmp"
             listing.write_text(json.dumps(asdict(manifest), indent=1), "utf-8")
-            _sync(listing)
+            sync_file(listing)
             listing.replace(self._folder / MANIFEST)
-            _sync(self._folder)
+            sync_folder(self._folder)
         finally:
             temporary.unlink(missing_ok=True)
         if previous is not None:
@@ -266,16 +282,3 @@ def _checksum(path: Path) -> int:
         while block := file.read(2**20):
             checksum = zlib.crc32(block, checksum)
     return checksum
-
-
-def _sync(path: Path) -> None:
-    """Have the disk take it. Folders cannot be synced on every system."""
-    try:
-        handle = os.open(path, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        with suppress(OSError):
-            os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -153,7 +153,7 @@ def test_an_unfinished_write_leaves_the_old_copy_in_force(
     def full_disk(_path: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("retrieval.vectors.store._sync", full_disk)
+    monkeypatch.setattr("retrieval.vectors.store.sync_file", full_disk)
     with pytest.raises(OSError, match="No space"):
         store.refresh(catalog)
     monkeypatch.undo()
