@@ -21,7 +21,7 @@ from tokenizers import Tokenizer
 
 from retrieval.reranker_training.network import RerankerNetwork, RerankerShape
 from training.activations import normalise
-from training.contrastive import Material, Towers, train_contrastive
+from training.contrastive import Towers, train_contrastive
 from training.data import batches
 from training.evaluation import fit_reranker_weight, score_on_dev
 from training.export import (
@@ -30,12 +30,12 @@ from training.export import (
     export_reranker,
     export_text_tower,
 )
-from training.hubness import EXTRA_DIMENSIONS, HubnessCorrection, fit_hubness
+from training.hubness import EXTRA_DIMENSIONS, HubnessCorrection, condense, fit_hubness
 from training.material import Source, Teacher, held_out_pixels, prepare, read_source
 from training.mobilenet import MobileNetV2, StartWeights, random_network
 from training.recipe import FULL, TINY, Recipe
 from training.reranker_branch import RerankerBranch, middle_activations
-from training.reranking import train_reranker_branch, word_tokens
+from training.reranking import WordTokens, train_reranker_branch, word_tokens
 from training.text_encoder import TextEncoder, TextShape, load_minilm
 from training.text_states import lower_states
 from training.token_codes import eight_bit_step
@@ -105,10 +105,11 @@ def train(
         _say(started, f"epoch {epoch + 1} of {recipe.contrastive.epochs}: loss {loss:.3f}")
 
     trained = train_contrastive(towers, material, recipe.contrastive, seed, report).eval()
+    words = word_tokens(trained, material.captions)
     branch = train_reranker_branch(
         branch,
         middle_activations(branch, material.views, cache),
-        word_tokens(trained, material.captions),
+        words,
         material.captions_of,
         recipe.reranking,
         seed,
@@ -117,7 +118,7 @@ def train(
         ),
     )
     scale = _token_scale(branch, network, source, recipe)
-    hubness = _hubness(trained, network, source, material, tokenizer, recipe, seed)
+    hubness = _hubness(trained, network, source, words, tokenizer, recipe, seed)
     _say(started, f"against hubs: {hubness.settings}")
     _export(trained, branch, network, hubness, source, tokenizer, recipe, scale, out)
     _say(started, f"exported to {out}")
@@ -180,19 +181,13 @@ def _hubness(
     towers: Towers,
     network: MobileNetV2,
     source: Source,
-    material: Material,
+    words: WordTokens,
     tokenizer: Tokenizer,
     recipe: Recipe,
     seed: int,
 ) -> HubnessCorrection:
-    """The correction with a bank of captions learnt from, fitted on the pictures held out."""
-    order = np.random.default_rng(seed).permutation(len(material.captions))[: recipe.bank]
-    bank = torch.cat(
-        [
-            towers.embed_texts(*material.captions.batch(order[part]))
-            for part in batches(len(order), 250)
-        ]
-    )
+    """The correction with a bank of all captions learnt from, fitted on the pictures held out."""
+    bank = condense(words.vectors, recipe.bank, seed)
     pictures = torch.cat(
         [
             towers.embed_pictures(network.trunk(normalise(torch.from_numpy(batch))))
@@ -208,7 +203,7 @@ def _hubness(
         ]
     )
     owner = np.repeat(np.arange(len(source.held)), [len(p.captions) for p in source.held])
-    return HubnessCorrection(bank, fit_hubness(bank, pictures, texts, owner))
+    return HubnessCorrection(bank, pictures, fit_hubness(bank, pictures, texts, owner))
 
 
 def _export(

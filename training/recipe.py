@@ -15,7 +15,7 @@ class Recipe:
 
     `size_px` must be a multiple of 32; the patch grid has `size_px / 32` rows and columns.
     `views` counts augmented views beside the clean one; `held_out` pictures are not trained on;
-    `bank` captions tell which pictures are hubs.
+    `bank` centres of the captions tell which pictures are hubs.
     """
 
     size_px: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,15 @@ from retrieval.token_cache import MAX_TOKEN_BYTES
 from tests.photos import copy_photos
 from training.compact import train
 from training.contrastive import agreement_loss, soft_targets
-from training.hubness import HubnessCorrection, HubnessSettings, fit_hubness, popularity
+from training.hubness import (
+    HubnessCorrection,
+    HubnessSettings,
+    QuestionBank,
+    condense,
+    fit_hubness,
+    popularity,
+)
+from training.metrics import ranks_of, recall
 from training.packing import PackedEmbedding
 from training.recipe import TINY
 from training.token_codes import eight_bit_step
@@ -143,25 +152,47 @@ def _unit(rows: int, seed: int) -> torch.Tensor:
     return nn.functional.normalize(torch.randn(rows, 32, generator=generator), dim=1)
 
 
+def _bank(vectors: torch.Tensor) -> QuestionBank:
+    return QuestionBank(vectors, torch.full((len(vectors),), 1 / len(vectors)))
+
+
 def test_a_corrected_product_is_the_cosine_less_the_excess_popularity() -> None:
-    bank, pictures, texts = _unit(40, 0), _unit(9, 1), _unit(7, 2)
-    correction = HubnessCorrection(bank, HubnessSettings(sharpness=10.0, strength=0.5))
+    pictures, texts = _unit(9, 1), _unit(7, 2)
+    settings = HubnessSettings(sharpness=10.0, strength=0.5)
+    correction = HubnessCorrection(_bank(_unit(40, 0)), pictures, settings)
     found_pictures, found_texts = correction.pictures(pictures), correction.texts(texts)
     for vectors in (found_pictures, found_texts):
         assert torch.allclose(vectors.norm(dim=1), torch.ones(len(vectors)), atol=1e-5)
-    known = correction.bank(torch.arange(40))
-    wanted = texts @ pictures.T - 0.5 * (popularity(pictures, known, 10.0) - correction.centre)
-    ratio = (found_texts @ found_pictures.T) / wanted
-    assert torch.allclose(ratio, ratio[0, 0].expand_as(ratio), atol=1e-3)
-    assert 0.8 < float(ratio[0, 0]) < 1.0
+    excess = correction.popularity(pictures) - correction.popularity(pictures).mean()
+    wanted = texts @ pictures.T - 0.5 * excess
+    found = found_texts @ found_pictures.T
+    # The length that all pictures share and the texts' length, see the constants.
+    assert torch.allclose(found * math.sqrt(1.25 * 1.0625), wanted, atol=1e-5)
 
 
 def test_a_hub_is_found_out_on_what_was_held_out() -> None:
-    pictures = _unit(6, 0)
-    texts = nn.functional.normalize(pictures + 0.3 * _unit(6, 1), dim=1)
-    hub = nn.functional.normalize(texts.mean(dim=0, keepdim=True), dim=1)
-    pictures = torch.cat([nn.functional.normalize(pictures + 0.9 * _unit(6, 2), dim=1), hub])
-    settings = fit_hubness(texts, pictures, texts, np.arange(6))
-    assert settings.strength >= 0.0
-    shift = popularity(pictures, texts, settings.sharpness)
+    texts = nn.functional.normalize(_unit(1, 3) + _unit(6, 0), dim=1)
+    hub = nn.functional.normalize(texts.sum(dim=0, keepdim=True), dim=1)
+    # The hub is nearer to each text than its own picture is.
+    pictures = torch.cat([nn.functional.normalize(texts + 2.2 * _unit(6, 2), dim=1), hub])
+    owner = np.arange(6)
+    similarities = texts @ pictures.T
+    settings = fit_hubness(_bank(texts), pictures, texts, owner)
+    shift = settings.strength * popularity(pictures, _bank(texts), settings.sharpness)
     assert int(shift.argmax()) == 6
+    before = recall(ranks_of(similarities.numpy(), owner))
+    after = recall(ranks_of((similarities - shift).numpy(), owner))
+    assert after.at_1 > before.at_1
+
+
+def test_centres_stand_for_all_questions() -> None:
+    kinds = _unit(5, 3)
+    counts = torch.tensor([40, 30, 20, 8, 2])
+    questions = kinds.repeat_interleave(counts, dim=0) + 0.01 * torch.randn(100, 32)
+    questions = nn.functional.normalize(questions, dim=1)
+    bank = condense(questions, 12, seed=0)
+    assert float(bank.shares.sum()) == pytest.approx(1.0)
+    assert torch.allclose(bank.centres.norm(dim=1), torch.ones(len(bank.centres)), atol=1e-5)
+    pictures = _unit(9, 1)
+    whole = popularity(pictures, _bank(questions), 10.0)
+    assert torch.allclose(popularity(pictures, bank, 10.0), whole, atol=0.02)
