@@ -27,6 +27,8 @@ T = TypeVar("T")
 
 Tokens = NDArray[np.int8]
 MAX_TOKEN_BYTES = 16 * 1024
+# How long a lock of another process is waited for.
+WAIT_S = 30.0
 _IDS_A_STATEMENT = 500
 _IN_MEMORY = Path(":memory:")
 
@@ -209,7 +211,7 @@ def _is_damage(error: Exception) -> bool:
 
 
 def _connect(path: Path, fingerprint: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=30, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=WAIT_S, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         # A cache: a power cut may cost its last rows, so it need not wait for the disk.

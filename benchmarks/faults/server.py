@@ -119,8 +119,7 @@ def _run(job: dict[str, Any]) -> Ended:
         facts = json.loads(told.read_text()) if told.exists() else {}
         return Ended(
             os.waitstatus_to_exitcode(status),
-            out.read_text(errors="replace"),
-            err.read_text(errors="replace"),
+            *(path.read_text(errors="replace") if path.exists() else "" for path in (out, err)),
             **facts,
         )
 

@@ -152,6 +152,7 @@ class Catalog:
         """
         if self._version == SCHEMA_VERSION:
             return
+        self._check_before_writing()
         # Here, since Alembic takes a good part of a second to load.
         from retrieval.catalog.migrations import migrate
 
