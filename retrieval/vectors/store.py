@@ -129,6 +129,11 @@ class VectorStore:
             and caught_up.index.pending < manifest.count * _TOLERATED_LAG
         ):
             return
+        if _checksum(self._folder / manifest.file) != manifest.checksum:
+            # Carried over into a new file, the damage would have a checksum that fits.
+            logger.warning("The vector index is damaged: making it again.")
+            self._write(_build(catalog))
+            return
         index = FaissIndex.read(self._folder / manifest.file, manifest.kind, manifest.probes)
         with catalog.changes_since(manifest.generation) as (generation, removed, chunks):
             index.remove(removed)

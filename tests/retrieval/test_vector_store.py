@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 
 import numpy as np
@@ -160,3 +161,20 @@ def test_an_unfinished_write_leaves_the_old_copy_in_force(
     assert store.manifest() == old
     assert store.load(catalog).index.search(unit_vectors(1, 9), 1)[0][0, 0] > 0.99
     assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_damage_to_a_file_too_large_to_be_checked_at_each_start_is_not_carried_over(
+    tmp_path: Path, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = VectorStore(tmp_path)
+    store.refresh(catalog)
+    before = answers(store, catalog)
+    times = index_file(tmp_path).stat()
+    flip_a_bit(tmp_path)
+    os.utime(index_file(tmp_path), ns=(times.st_atime_ns, times.st_mtime_ns))
+    monkeypatch.setattr("retrieval.vectors.store._is_sound", lambda _path, _manifest: True)
+    add_pictures(catalog, ["new.jpg"], unit_vectors(1, 9))
+    store.refresh(catalog)
+    monkeypatch.undo()
+    assert store.load(catalog).index.pending == 0
+    assert answers(store, catalog) == before
