@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from indexer.lock import writer_lock
 from retrieval.catalog import Catalog
-from retrieval.catalog.salvage import Salvaged, fold_log_in, salvage
+from retrieval.catalog.salvage import Salvaged, delete_database, fold_log_in, salvage
 from retrieval.encoders.base import EncoderIdentity
 from retrieval.encoders.registry import DEFAULT_MODEL, load_encoder
 from retrieval.errors import CatalogError, DamagedCatalogError, IndexMissingError
@@ -62,27 +62,32 @@ def repair_catalog(
     ready = path.with_name(_READY)
     if not path.exists() and not ready.exists():
         raise IndexMissingError(f"There is no catalogue in {location.folder} to repair.")
+    store = VectorStore(location.folder)
     with writer_lock(location):
         if ready.exists():
             # A repair that was cut off just before its end.
-            _put_in_place(ready, path)
+            _put_in_place(ready, path, store)
         if _is_sound(location):
             with Catalog.open(path) as catalog:
+                store.refresh(catalog)
                 return _summary(catalog, was_sound=True)
         fresh = path.with_name("catalog.repairing.tmp")
-        for suffix in ("", "-journal", *_LOGS):
-            fresh.with_name(fresh.name + suffix).unlink(missing_ok=True)
-        salvaged = salvage(path, fresh, path.with_name("catalog.salvage.tmp"))
-        with Catalog.open(fresh) as catalog:
-            lost = _complete(catalog, location, salvaged, model)
-        fold_log_in(fresh)
-        sync_file(fresh)
+        delete_database(fresh)
+        try:
+            salvaged = salvage(path, fresh, path.with_name("catalog.salvage.tmp"))
+            with Catalog.open(fresh) as catalog:
+                lost = _complete(catalog, location, salvaged, model)
+            fold_log_in(fresh)
+            sync_file(fresh)
+        except BaseException:
+            delete_database(fresh)
+            raise
         damaged_file = _keep_damaged(path)
         fresh.replace(ready)
         sync_folder(location.folder)
-        _put_in_place(ready, path)
+        _put_in_place(ready, path, store)
         with Catalog.open(path) as catalog:
-            VectorStore(location.folder).rebuild(catalog)
+            store.refresh(catalog)
             return _summary(
                 catalog,
                 was_sound=False,
@@ -184,8 +189,10 @@ def _keep_damaged(path: Path) -> Path:
     return kept
 
 
-def _put_in_place(ready: Path, path: Path) -> None:
+def _put_in_place(ready: Path, path: Path, store: VectorStore) -> None:
     """Let the new catalogue take the place of the damaged one, whose log must not reach it."""
+    # Pictures of which no trace was left are in the vector index still.
+    store.disown()
     for suffix in _LOGS:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
     sync_folder(path.parent)

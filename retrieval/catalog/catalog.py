@@ -106,7 +106,11 @@ class Catalog:
             # The run that was to make it was cut off at its first moment.
             catalog.close()
             raise missing
-        catalog._check_version()
+        try:
+            catalog._check_version()
+        except BaseException:
+            catalog.close()
+            raise
         return catalog
 
     @classmethod
@@ -499,13 +503,13 @@ class Catalog:
     def _check_before_writing(self) -> None:
         if self._is_checked or self._engine.dialect.name != "sqlite":
             return
-        self._is_checked = True
         with self._reading() as connection:
             checked_at = _read_info(connection, _CHECKED_AT) or ""
         is_large = self._path.stat().st_size > _QUICKLY_CHECKED_BYTES
         is_recent = checked_at.isdecimal() and 0 <= time.time() - int(checked_at) < _CHECKED_FOR_S
         if not (is_large and is_recent):
             self.require_sound()
+        self._is_checked = True
 
     def _complaints(self, look: Callable[[Connection], list[str]]) -> list[str]:
         try:

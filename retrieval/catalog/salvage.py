@@ -21,6 +21,7 @@ import numpy as np
 from sqlalchemy import DateTime, Float, LargeBinary, Table, Text
 
 from retrieval.catalog.catalog import Catalog
+from retrieval.catalog.database import explain
 from retrieval.catalog.pages import Value, index_rows, leaf_rows
 from retrieval.catalog.schema import (
     SCHEMA_VERSION,
@@ -62,11 +63,11 @@ def salvage(source: Path, target: Path, scratch: Path) -> Salvaged:
     """Make the catalogue `target` of what can be read of `source`.
 
     `scratch` is a name for a copy that is worked on and deleted. Pictures whose vector could not
-    be read have rows and no vector. Raises CatalogError where a newer mmsearch made it, OSError
-    where the disk fails.
+    be read have rows and no vector. Raises CatalogError where a newer mmsearch made it,
+    StorageError or OSError where the disk is full or fails.
     """
-    Catalog.create(target).close()
     try:
+        Catalog.create(target).close()
         _copy_with_log(source, scratch)
         with closing(sqlite3.connect(target)) as fresh:
             fresh.execute("PRAGMA journal_mode = DELETE")
@@ -75,16 +76,26 @@ def salvage(source: Path, target: Path, scratch: Path) -> Salvaged:
             with fresh:
                 facts = _fill(fresh, scratch)
                 return _settle(fresh, facts, scratch, target.parent)
+    except sqlite3.Error as error:
+        raise explain(error, target) from error
     finally:
-        for suffix in ("", "-wal", "-shm", "-journal"):
-            with suppress(OSError):
-                scratch.with_name(scratch.name + suffix).unlink()
+        delete_database(scratch)
 
 
 def fold_log_in(path: Path) -> None:
     """Leave one file of a catalogue that nobody has open, without a log beside it."""
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA journal_mode = DELETE")
+    try:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA journal_mode = DELETE")
+    except sqlite3.Error as error:
+        raise explain(error, path) from error
+
+
+def delete_database(path: Path) -> None:
+    """Delete a database's file and those that SQLite keeps beside it."""
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        with suppress(OSError):
+            path.with_name(path.name + suffix).unlink()
 
 
 def _copy_with_log(source: Path, scratch: Path) -> None:

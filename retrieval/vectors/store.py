@@ -147,6 +147,10 @@ class VectorStore:
         self._sweep()
         self._write(_build(catalog))
 
+    def disown(self) -> None:
+        """Trust the file on disk no longer, so that whoever opens it makes it again."""
+        (self._folder / MANIFEST).unlink(missing_ok=True)
+
     def exact_copy(self, generation: int | None) -> FaissIndex | None:
         """The copy on disk, to mend a damaged catalogue of that generation with.
 
