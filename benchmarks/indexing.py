@@ -1,10 +1,11 @@
 """How fast folders are indexed: pictures a second, where the time goes, a re-scan, and memory.
 
-The whole run and the re-scans are each a new process, as a person starts them, with the built-in
-model. The stages are then timed one after another in a single thread, so that they add up; in the
-run itself reading and decoding overlap with encoding.
+Two libraries: the pictures given, and large ones of 12 megapixels that are made from them. Each run
+is a new process, as a person starts it, with the built-in model; with --baseline, another checkout
+takes turns with this one. The stages are then timed one after another in a single thread, so that
+they add up; in the run itself reading and decoding overlap with encoding.
 
-    python -m benchmarks.indexing --images DIR [--limit N] [--tiny]
+    python -m benchmarks.indexing --images DIR [--limit N] [--large N] [--baseline DIR] [--tiny]
 """
 
 from __future__ import annotations
@@ -13,16 +14,17 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from indexer.run import BATCH_SIZE
 from indexer.scan import scan
@@ -34,29 +36,52 @@ from tests.photos import copy_photos
 
 RESULT = Path(__file__).parent / "results" / "indexing.md"
 STAGES = ("scan", "read", "decode", "resize", "encode", "write")
+REPOSITORY = Path(__file__).resolve().parents[1]
+LIBRARIES = {"small": "as they are", "large": "12 megapixels"}
 _STAGED_PICTURES = 512
+_LARGE_SIZE = (4000, 3000)
 
 # Peak memory is a process's own, so each run gets a new one.
 _RUN = """
 import json, resource, sys
 from indexer import index_folders
 summary = index_folders([sys.argv[1]], sys.argv[2])
+try:
+    from indexer.decoders import Decoders
+    processes = Decoders().processes
+except ImportError:
+    processes = 0
 peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+largest_kib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss if processes else 0
 print(json.dumps({"pictures": summary.new + summary.unchanged, "encoded": summary.encoded,
-    "failed": summary.failed, "inner_s": summary.elapsed_s, "peak_mib": peak_kib / 1024}))
+    "failed": summary.failed, "peak_mib": (peak_kib + processes * largest_kib) / 1024}))
 """
 
 
 @dataclass(frozen=True)
 class RunTiming:
-    """One indexing run as a process: `elapsed_s` from its start to its end."""
+    """One indexing run as a process: `elapsed_s` from its start to its end.
+
+    `peak_mib` is the run's own peak and, for each of its decoding processes, the highest of theirs.
+    """
 
     pictures: int
     encoded: int
     failed: int
-    inner_s: float
     peak_mib: float
     elapsed_s: float
+
+
+@dataclass(frozen=True)
+class Round:
+    """Runs after one another: over a quarter of a library, over all of it but one picture into a
+    new index, over all of it, and once more when nothing has changed.
+    """
+
+    quarter: RunTiming
+    first: RunTiming
+    one_more: RunTiming
+    again: RunTiming
 
 
 def main() -> None:
@@ -64,15 +89,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--images", type=Path, help="a folder of pictures; default: test photos")
     parser.add_argument("--limit", type=int, default=2000)
+    parser.add_argument("--large", type=int, default=64, help="how many of 12 megapixels")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--baseline", type=Path, help="a checkout of another version")
     parser.add_argument("--tiny", action="store_true", help="a quick look, nothing is written")
     options = parser.parse_args()
-    limit = min(options.limit, 16) if options.tiny else options.limit
-    with tempfile.TemporaryDirectory() as folder:
-        library, index_dir = Path(folder) / "library", Path(folder) / "index"
-        gather(options.images, limit, library)
-        first = time_run(library, index_dir)
-        again = [time_run(library, index_dir) for _ in range(1 if options.tiny else 3)]
-        page = report(first, again, time_stages(library, Path(folder) / "stages"))
+    limit, large, rounds = options.limit, options.large, options.rounds
+    if options.tiny:
+        limit, large, rounds = min(limit, 16), 2, 1
+    checkouts = {"this": REPOSITORY}
+    if options.baseline is not None:
+        checkouts = {"before": options.baseline.resolve(), **checkouts}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        libraries = {"small": folder / "small", "large": folder / "large"}
+        gather(options.images, limit, libraries["small"])
+        enlarge(libraries["small"], large, libraries["large"])
+        runs = {
+            (library, version): measured
+            for library, path in libraries.items()
+            for version, measured in take_turns(path, folder, checkouts, rounds).items()
+        }
+        stages = {
+            library: time_stages(path, folder / f"stages of {library}")
+            for library, path in libraries.items()
+        }
+        page = report(runs, stages)
     print(page)
     if not options.tiny:
         RESULT.parent.mkdir(exist_ok=True)
@@ -91,7 +133,48 @@ def gather(images: Path | None, limit: int, library: Path) -> None:
         link.symlink_to((images / file.path).absolute())
 
 
-def time_run(library: Path, index_dir: Path) -> RunTiming:
+def enlarge(library: Path, count: int, large: Path) -> None:
+    """A folder of `count` JPEGs of 12 megapixels, with grain, so that they are as large as real."""
+    large.mkdir()
+    width, height = _LARGE_SIZE
+    for number, file in enumerate(islice(scan(library).files, count)):
+        picture = read_picture(library / file.path).resize(_LARGE_SIZE)
+        grain = np.random.default_rng(number).normal(0, 5, (height, width, 1))
+        pixels = np.asarray(picture) + grain.astype(np.int16)
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(
+            large / f"{number:04}.jpg", quality=90
+        )
+
+
+def take_turns(
+    library: Path, folder: Path, checkouts: dict[str, Path], rounds: int
+) -> dict[str, list[Round]]:
+    """The rounds of each checkout, one after the other in each, into new indexes."""
+    names = [file.path for file in scan(library).files]
+    quarter, all_but_one = folder / "quarter", folder / "all but one"
+    for part, kept in ((quarter, names[: max(1, len(names) // 4)]), (all_but_one, names[:-1])):
+        shutil.rmtree(part, ignore_errors=True)
+        for name in kept:
+            link = part / name
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(library / name)
+    done: dict[str, list[Round]] = {version: [] for version in checkouts}
+    for _ in range(rounds):
+        for version, checkout in checkouts.items():
+            index_dir, last = folder / "index", all_but_one / names[-1]
+            last.unlink(missing_ok=True)
+            shutil.rmtree(index_dir, ignore_errors=True)
+            of_quarter = time_run(quarter, index_dir, checkout)
+            shutil.rmtree(index_dir)
+            first = time_run(all_but_one, index_dir, checkout)
+            last.symlink_to(library / names[-1])
+            one_more = time_run(all_but_one, index_dir, checkout)
+            again = time_run(all_but_one, index_dir, checkout)
+            done[version].append(Round(of_quarter, first, one_more, again))
+    return done
+
+
+def time_run(library: Path, index_dir: Path, checkout: Path = REPOSITORY) -> RunTiming:
     """Index a folder in a process of its own."""
     started = time.perf_counter()
     done = subprocess.run(
@@ -99,6 +182,8 @@ def time_run(library: Path, index_dir: Path) -> RunTiming:
         check=True,
         stdout=subprocess.PIPE,
         text=True,
+        cwd=checkout,
+        env={**os.environ, "PYTHONPATH": str(checkout)},
     )
     return RunTiming(**json.loads(done.stdout), elapsed_s=time.perf_counter() - started)
 
@@ -148,32 +233,54 @@ def time_stages(library: Path, index_dir: Path) -> dict[str, float]:
     return {stage: 1000 * took for stage, took in elapsed.items()}
 
 
-def report(first: RunTiming, again: Sequence[RunTiming], stages: dict[str, float]) -> str:
+def report(runs: dict[tuple[str, str], list[Round]], stages: dict[str, dict[str, float]]) -> str:
     """The measurements as Markdown."""
-    fastest = min(again, key=lambda run: run.elapsed_s)
-    total = sum(stages.values())
+    versions = list(dict.fromkeys(version for _, version in runs))
+    firsts = {library: runs[library, versions[-1]][-1].first for library in LIBRARIES}
+    rounds = len(runs["small", versions[-1]])
     lines = [
         "# Indexing",
         "",
-        f"{first.pictures:,} pictures, {first.failed} that failed; the built-in model; whole "
-        "processes, files in memory.",
+        f"{firsts['small'].pictures:,} pictures as they are and {firsts['large'].pictures} of 12 "
+        f"megapixels, {sum(first.failed for first in firsts.values())} that failed; the built-in "
+        f"model; whole processes, files in memory; the fastest of {rounds}, in turns.",
         "",
         f"Machine: {machine()}.",
         "",
-        "| run | time | pictures/s | peak memory |",
-        "|---|---:|---:|---:|",
-        f"| first | {first.elapsed_s:.1f} s | {first.pictures / first.elapsed_s:.0f} "
-        f"| {first.peak_mib:.0f} MiB |",
-        f"| again, nothing changed (fastest of {len(again)}) | {fastest.elapsed_s:.2f} s "
-        f"| {fastest.pictures / fastest.elapsed_s:,.0f} | {fastest.peak_mib:.0f} MiB |",
+        "| pictures | version | first run | pictures/s | one new picture | nothing new "
+        "| peak memory | of a quarter of them |",
+        "|---|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for library, title in LIBRARIES.items():
+        for version in versions:
+            mine = runs[library, version]
+            first = min((round_.first for round_ in mine), key=lambda run: run.elapsed_s)
+            more = min(round_.one_more.elapsed_s for round_ in mine)
+            again = min(round_.again.elapsed_s for round_ in mine)
+            peak = max(round_.first.peak_mib for round_ in mine)
+            quarter = max(round_.quarter.peak_mib for round_ in mine)
+            lines.append(
+                f"| {title} | {version} | {first.elapsed_s:.1f} s "
+                f"| {first.pictures / first.elapsed_s:.0f} | {more:.2f} s | {again:.2f} s "
+                f"| {peak:.0f} MiB | {quarter:.0f} MiB |"
+            )
+    lines += [
+        "",
+        "Peak memory counts the run and all its decoding processes, each as large as the largest.",
         "",
         "Where the time of a first run goes, each stage alone in one thread (the encoder uses as "
         "many as it likes):",
         "",
-        "| stage | ms a picture | share |",
-        "|---|---:|---:|",
+        "| stage | " + " | ".join(f"{title}: ms | share" for title in LIBRARIES.values()) + " |",
+        "|---|" + "---:|---:|" * len(LIBRARIES),
     ]
-    lines += [f"| {name} | {took:.2f} | {took / total:.0%} |" for name, took in stages.items()]
+    totals = {library: sum(stages[library].values()) for library in LIBRARIES}
+    for stage in STAGES:
+        shares = [
+            f"{stages[library][stage]:.2f} | {stages[library][stage] / totals[library]:.0%}"
+            for library in LIBRARIES
+        ]
+        lines.append(f"| {stage} | " + " | ".join(shares) + " |")
     return "\n".join(lines) + "\n"
 
 

@@ -104,8 +104,9 @@ class Loader:
                 raise PictureError(
                     "unsupported", "`pip install 'mmsearch[raw]'` lets RAW files be read"
                 )
-            with self._budget.hold(file.size_bytes):
-                data = _read(self._root / file.path)
+            path = self._root / file.path
+            with self._budget.hold(_size_now(path)):
+                data = _read(path)
                 content_hash = hashlib.blake2b(data, digest_size=16).digest()
                 taken_at = capture_time(data)
                 known = tuple(find_content(content_hash))
@@ -115,6 +116,14 @@ class Loader:
                 return LoadedFile(file, content_hash, picture=picture, taken_at=taken_at)
         except PictureError as failure:
             return LoadedFile(file, content_hash, failure=failure)
+
+
+def _size_now(path: Path) -> int:
+    """What is to be read, which may be more by now than when the folder was scanned."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _read(path: Path) -> bytes:

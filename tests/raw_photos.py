@@ -12,11 +12,10 @@ from PIL import Image
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 10: 8}
 _FORMS = {1: "B", 2: "c", 3: "H", 4: "I", 5: "I", 10: "i"}
 Tag = tuple[int, int, Sequence[int]]
+Strip = tuple[list[Tag], bytes]
 
 
-def tiff(
-    directory: list[Tag], pixels: bytes, below: tuple[list[Tag], bytes] | None = None
-) -> bytes:
+def tiff(directory: list[Tag], pixels: bytes, below: Strip | None = None) -> bytes:
     """A little-endian TIFF of one strip; `below` is a sub-directory with a strip of its own."""
     data = bytearray(b"II*\0\0\0\0\0")
     if below is not None:
@@ -50,7 +49,7 @@ def dng(photo: Image.Image, preview: bytes | None = None, orientation: int = 1) 
         (0xC61A, 4, [0]),
         (0xC61D, 4, [65535]),
     ]
-    camera = [
+    camera: list[Tag] = [
         (0x010F, 2, b"Maker\0"),
         (0x0110, 2, b"Model\0"),
         (0x0112, 3, [orientation]),
@@ -66,7 +65,7 @@ def dng(photo: Image.Image, preview: bytes | None = None, orientation: int = 1) 
         return tiff(sensor + camera, data)
     with Image.open(io.BytesIO(preview)) as opened:
         width, height = opened.size
-    shown = [
+    shown: list[Tag] = [
         (0x00FE, 4, [1]),
         (0x0100, 4, [width]),
         (0x0101, 4, [height]),
