@@ -1,7 +1,8 @@
 """From trained towers to the ONNX files that the product ships, in eight bits and fewer.
 
 Convolutions are quantised statically (weights and activations, calibrated on pictures), matrix
-products dynamically, the table of word vectors to four bits in blocks of 32.
+products dynamically; the table of word vectors and the text tower's lower layers to four bits in
+blocks of 32.
 """
 
 from __future__ import annotations
@@ -29,12 +30,15 @@ from torch import Tensor, nn
 
 from retrieval.reranker_training.export import export as export_exactly
 from retrieval.reranker_training.network import RerankerNetwork
+from training.four_bits import pack_products
 from training.hubness import HubnessCorrection
 from training.packing import PackedEmbedding, PackedLinear
 from training.reranker_branch import RerankerBranch
 from training.towers import PictureHeads, TextTower
 
 OPSET = 18
+# Query, key, value, output, inner, outer.
+_PRODUCTS_A_LAYER = 6
 
 
 class PictureGraph(nn.Module):
@@ -126,6 +130,7 @@ def export_text_tower(text: TextTower, hubness: HubnessCorrection, file: Path) -
     ids = torch.arange(4, 20).view(2, 8)
     with tempfile.TemporaryDirectory() as folder:
         exact = Path(folder) / "exact.onnx"
+        packed = Path(folder) / "packed.onnx"
         _export(
             TextGraph(text, hubness),
             (ids, torch.ones_like(ids)),
@@ -137,7 +142,8 @@ def export_text_tower(text: TextTower, hubness: HubnessCorrection, file: Path) -
                 for name in ("input_ids", "attention_mask")
             },
         )
-        _quantise_products(exact, file)
+        pack_products(exact, packed, _PRODUCTS_A_LAYER * len(text.encoder.lower_layers))
+        _quantise_products(packed, file)
 
 
 def export_reranker(network: RerankerNetwork, token_scale: float, file: Path) -> None:

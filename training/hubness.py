@@ -71,7 +71,8 @@ def condense(questions: Tensor, count: int, seed: int, rounds: int = 10) -> Ques
 def popularity(vectors: Tensor, bank: QuestionBank, sharpness: float) -> Tensor:
     """How near pictures (n, dim) are to the questions of a bank, (n,): a soft maximum."""
     similarities = sharpness * (vectors @ bank.centres.T)
-    return (similarities.exp() @ bank.shares).log() / sharpness
+    # No matrix product, which the export would put into eight bits.
+    return (similarities.exp() * bank.shares).sum(dim=1).log() / sharpness
 
 
 def fit_hubness(

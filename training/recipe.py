@@ -55,7 +55,12 @@ TINY = Recipe(
     calibration_pictures=8,
     bank=20,
     contrastive=ContrastiveSettings(
-        epochs=3, batch_size=4, general_batch_size=8, captions_per_picture=1, warm_up=0.0
+        epochs=4,
+        batch_size=4,
+        general_batch_size=8,
+        captions_per_picture=1,
+        warm_up=0.0,
+        head_rate=3e-3,
     ),
     reranking=RerankingSettings(
         epochs=2, batch_size=4, families=1, relatives=2, pool=3, warm_up_steps=1

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from torch import nn
@@ -113,6 +115,16 @@ def test_an_eight_bit_code_holds_nearly_all_of_the_tokens() -> None:
     codes = tokens / eight_bit_step(tokens)
     assert float((codes.abs() <= 127).float().mean()) > 0.999
     assert float(codes.abs().max()) > 100
+
+
+def test_the_text_towers_lower_layers_take_four_bits_a_weight(
+    trained: tuple[Path, list[float]],
+) -> None:
+    graph = onnx.load(trained[0] / "text.onnx").graph
+    kinds = Counter(node.op_type for node in graph.node)
+    assert TINY.text is not None
+    assert kinds["MatMulNBits"] == 6 * TINY.text.frozen_layers
+    assert kinds["MatMulInteger"] >= 6 * (TINY.text.layers - TINY.text.frozen_layers)
 
 
 def test_the_reranker_comes_with_its_weight(trained: tuple[Path, list[float]]) -> None:
