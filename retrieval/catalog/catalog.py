@@ -218,6 +218,12 @@ class Catalog:
             return _read_info(connection, PATCH_TOKENS) is not None
 
     @property
+    def vector_index_choice(self) -> str | None:
+        """The kind of vector index that its owner chose, see `retrieval.vectors.kinds`."""
+        with self._reading() as connection:
+            return _read_info(connection, "vector_index")
+
+    @property
     def generation(self) -> int:
         """How many changes the catalogue has seen; a copy with the same number is up to date."""
         with self._reading() as connection:
@@ -429,6 +435,14 @@ class Catalog:
         statement = select(vectors.c.picture_id).where(vectors.c.generation > since)
         with self._reading() as connection:
             return np.fromiter(connection.execute(statement).scalars(), dtype=np.int64)
+
+    def sample_vectors(self, count: int) -> NDArray[np.float16]:
+        """About `count` embeddings, float16 (n, dim), evenly spread; all where there are fewer."""
+        step = max(1, self.count_pictures() // count)
+        statement = select(vectors.c.embedding).where(vectors.c.picture_id % step == 0)
+        with self._reading() as connection:
+            found = connection.execute(statement).scalars().all()
+        return np.frombuffer(b"".join(found), dtype="<f2").reshape(len(found), -1)
 
     def count_vectors_since(self, generation: int) -> int:
         """How many vectors were written after a generation."""
