@@ -9,7 +9,7 @@ two are. Questions are real captions, never made up.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,10 +30,14 @@ _HELD_OUT = ("dev", "test")
 
 @dataclass(frozen=True)
 class RealVectors:
-    """`pictures`: unit vectors (n, dim). `captions`: unit vectors (q, dim) of real questions."""
+    """`pictures`: unit vectors (n, dim). `captions`: those of real questions, (q, dim).
+
+    `texts`: the questions' words, in the captions' order.
+    """
 
     pictures: Vectors
     captions: Vectors
+    texts: tuple[str, ...]
 
 
 def encode_real(images: list[Path], captions: Path | None, scratch: Path) -> RealVectors:
@@ -48,7 +52,22 @@ def encode_real(images: list[Path], captions: Path | None, scratch: Path) -> Rea
     else:
         paths = copy_photos(scratch / "photos")
     texts = _read_captions(captions)
-    return RealVectors(_encode_pictures(encoder, paths), _encode_texts(encoder, texts))
+    return RealVectors(
+        _encode_pictures(encoder, paths), _encode_texts(encoder, texts), tuple(texts)
+    )
+
+
+def load_real(
+    images: list[Path], captions: Path | None, scratch: Path, cache: Path | None = None
+) -> RealVectors:
+    """As `encode_real`; with a `cache` file what was encoded before is read from there."""
+    if cache is not None and cache.exists():
+        with np.load(cache) as kept:
+            return RealVectors(kept["pictures"], kept["captions"], tuple(kept["texts"].tolist()))
+    real = encode_real(images, captions, scratch)
+    if cache is not None:
+        np.savez(cache, pictures=real.pictures, captions=real.captions, texts=np.array(real.texts))
+    return real
 
 
 def between_neighbours(real: Vectors, count: int, seed: int = 0) -> Iterator[Vectors]:
@@ -167,3 +186,16 @@ def _encode_texts(encoder: CompactEncoder, texts: list[str]) -> Vectors:
             for start in range(0, len(texts), _BATCH)
         ]
     )
+
+
+def save_chunks(chunks: Iterable[Vectors], count: int, path: Path) -> None:
+    """Write chunks of `count` vectors altogether to one float16 array file, (count, dim)."""
+    place = 0
+    array: NDArray[np.float16] | None = None
+    for chunk in chunks:
+        if array is None:
+            array = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
+                path, "w+", np.float16, (count, chunk.shape[1])
+            )
+        array[place : place + len(chunk)] = chunk
+        place += len(chunk)

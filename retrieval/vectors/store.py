@@ -15,10 +15,11 @@ import zlib
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from retrieval.catalog import Catalog
+from retrieval.catalog.reader import CatalogReader
 from retrieval.encoders.base import Vectors
 from retrieval.errors import IndexMissingError
 from retrieval.storage import sync_file, sync_folder
@@ -27,6 +28,9 @@ from retrieval.vectors.faiss_index import FaissIndex
 from retrieval.vectors.kinds import AUTO, FLAT_HALVES, choose_kind, is_outgrown
 from retrieval.vectors.layered import LayeredIndex
 from retrieval.vectors.tuning import make_questions, merge_nearest, tune
+
+if TYPE_CHECKING:
+    from retrieval.catalog import Catalog
 
 logger = logging.getLogger(__name__)
 
@@ -83,8 +87,10 @@ class Snapshot:
     index: LayeredIndex
     generation: int
 
-    def caught_up(self, catalog: Catalog) -> Snapshot:
+    def caught_up(self, catalog: Catalog | CatalogReader) -> Snapshot:
         """This snapshot with all that the catalogue has seen since."""
+        if catalog.generation == self.generation:
+            return self
         with catalog.changes_since(self.generation) as (generation, removed, chunks):
             written = list(chunks)
         if generation == self.generation:
@@ -101,7 +107,7 @@ class VectorStore:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def load(self, catalog: Catalog) -> Snapshot:
+    def load(self, catalog: Catalog | CatalogReader) -> Snapshot:
         """The index as the catalogue stands now.
 
         A file that is behind catches up from the rows that it misses; one that is missing or
@@ -110,7 +116,7 @@ class VectorStore:
         """
         snapshot = self._open(catalog)
         if snapshot is None:
-            built = _build(catalog)
+            built = _build(catalog.full if isinstance(catalog, CatalogReader) else catalog)
             # Someone who may only read the folder can still search: the copy stays in memory.
             with suppress(OSError):
                 self._write(built)
@@ -190,7 +196,7 @@ class VectorStore:
         except (OSError, ValueError, TypeError):
             return None
 
-    def _open(self, catalog: Catalog) -> Snapshot | None:
+    def _open(self, catalog: Catalog | CatalogReader) -> Snapshot | None:
         """The copy on disk, or None where there is none that can be trusted."""
         for _ in range(3):
             manifest = self.manifest()
