@@ -121,8 +121,9 @@ class FaissIndex:
         """The ids that it holds, int64 (n,), in no order."""
         import faiss
 
-        if self._kind == EXACT:
-            return faiss.vector_to_array(self._index.id_map).astype(np.int64)  # type: ignore[no-any-return]
+        if self._family != IVF:
+            labels = self._labels()
+            return labels[labels != _REMOVED]
         lists = faiss.extract_index_ivf(self._index).invlists
         found = [
             faiss.rev_swig_ptr(lists.get_ids(place), lists.list_size(place)).copy()
