@@ -85,6 +85,12 @@ class SearchEngine:
                     "`mmsearch index FOLDER`."
                 )
             chosen = encoder if encoder is not None else load_encoder(made_by.name)
+        except BaseException:
+            reader.close()
+            raise
+        # Before the weights are read through for their fingerprint: the index opens meanwhile.
+        engine = cls(reader, location, chosen)
+        try:
             if chosen.identity != made_by:
                 raise EncoderMismatchError(
                     f"The index was made with {made_by.name} ({made_by.fingerprint[:8]}), and "
@@ -93,9 +99,9 @@ class SearchEngine:
                     f"--model {chosen.identity.name}`."
                 )
         except BaseException:
-            reader.close()
+            engine.close()
             raise
-        return cls(reader, location, chosen)
+        return engine
 
     @property
     def catalog(self) -> Catalog:

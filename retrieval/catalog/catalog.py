@@ -29,8 +29,10 @@ from sqlalchemy import (
     null,
     or_,
     select,
+    type_coerce,
 )
 from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.types import NullType
 
 from retrieval.catalog.checking import (
     CatalogDefects,
@@ -278,7 +280,7 @@ class Catalog:
         # The raw bytes are decoded here: a type decorator's call a row is most of a re-scan.
         picture_query = select(
             pictures.c.id,
-            pictures.c.path,
+            type_coerce(pictures.c.path, NullType()),
             pictures.c.size_bytes,
             pictures.c.mtime_ns,
             self._column(pictures.c.facts_version),
@@ -289,7 +291,8 @@ class Catalog:
         with self._reading() as connection:
             for path, size, mtime, kind in connection.execute(failure_query):
                 known[path] = KnownFile(size, mtime, None, kind)
-            for picture_id, path, size, mtime, read_with in connection.execute(picture_query):
+            for picture_id, raw, size, mtime, read_with in connection.execute(picture_query):
+                path = os.fsdecode(raw)
                 failed = known.get(path)
                 known[path] = KnownFile(
                     size,

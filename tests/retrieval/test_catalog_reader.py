@@ -35,12 +35,12 @@ def test_the_quick_reader_says_what_the_whole_catalogue_says(path: Path) -> None
     with Catalog.open(path) as catalog:
         assert reader.is_quick
         assert reader.encoder == catalog.encoder
-        for _ in range(2):
+        for gone in (2, 4, 6):
             assert reader.generation == catalog.generation
             ids = list(range(1, 1200))
             assert reader.pictures(ids) == catalog.pictures(ids)
             with catalog.transaction() as change:
-                change.remove_pictures([2, 4])
+                change.remove_pictures([gone])
     reader.close()
 
 
