@@ -38,6 +38,7 @@ from retrieval.encoders.registry import DEFAULT_MODEL, load_encoder
 from retrieval.errors import EncoderMismatchError
 from retrieval.locations import IndexLocation, locate_index
 from retrieval.token_cache import TokenCache
+from retrieval.vectors.kinds import AUTO, check_choice
 from retrieval.vectors.store import VectorStore
 
 BATCH_SIZE = 32
@@ -50,22 +51,27 @@ def index_folders(
     *,
     model: str | None = None,
     encoder: Encoder | None = None,
+    vector_index: str | None = None,
     progress: Progress | None = None,
     stop: threading.Event | None = None,
 ) -> IndexSummary:
     """Index all pictures below the paths, and forget those that are gone from there.
 
     `model` names the encoder of a new index; an index that exists keeps its own. `encoder` is for
-    an encoder object of one's own. Interrupted by Ctrl-C, or between two batches once `stop` is
-    set, it keeps what was committed, brings the index file up to date and returns a summary that
-    says so.
+    an encoder object of one's own. `vector_index`, one of `retrieval.vectors.kinds.CHOICES`, is
+    kept in the index; without it an index keeps what was chosen before. Interrupted by Ctrl-C, or
+    between two batches once `stop` is set, it keeps what was committed, brings the index file up to
+    date and returns a summary that says so.
 
-    Raises MmsearchError where a path is not there, EncoderMismatchError where the index was made
-    with another model, IndexBusyError where another process writes to it, CatalogError where the
-    catalogue is damaged, StorageError where the disk is full or fails.
+    Raises MmsearchError where a path is not there or `vector_index` is no kind,
+    EncoderMismatchError where the index was made with another model, IndexBusyError where another
+    process writes to it, CatalogError where the catalogue is damaged, StorageError where the disk
+    is full or fails.
     """
     started = time.monotonic()
     location = locate_index(index_dir)
+    if vector_index is not None:
+        check_choice(vector_index)
     if not location.catalog.exists():
         # Before anything is made: a mistyped path must not leave an empty index behind.
         for path in paths:
@@ -80,6 +86,8 @@ def index_folders(
         if lock.was_cut_off:
             catalog.require_sound()
         choice = _EncoderChoice(catalog, model, encoder)
+        if vector_index is not None:
+            _choose_vector_index(catalog, vector_index)
         run = _Run(catalog, location, choice, progress or SilentProgress(), stop)
         run.index(settle_targets(catalog, paths))
         run.summary.elapsed_s = time.monotonic() - started
@@ -278,6 +286,12 @@ class _Run:
         # Asked here, so that a run that changes nothing does not load FAISS to find that out.
         if manifest is None or manifest.generation != self._catalog.generation:
             store.refresh(self._catalog)
+
+
+def _choose_vector_index(catalog: Catalog, choice: str) -> None:
+    if choice != (catalog.vector_index_choice or AUTO):
+        with catalog.transaction() as change:
+            change.set_vector_index_choice(choice)
 
 
 def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -17,14 +18,13 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.catalog import Catalog
+from retrieval.catalog.reader import CatalogReader
 from retrieval.catalog.rows import Picture
 from retrieval.encoders.base import Encoder, TextEncoding
 from retrieval.encoders.registry import load_encoder
 from retrieval.errors import EncoderMismatchError, IndexMissingError
 from retrieval.hit import Hit
 from retrieval.locations import IndexLocation, locate_index
-from retrieval.pictures import read_picture, to_pixels
 from retrieval.rerankers.base import RerankQuery
 from retrieval.rerankers.registry import AUTO
 from retrieval.second_stage import SecondStage
@@ -34,6 +34,7 @@ from retrieval.vectors.store import Snapshot, VectorStore
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from retrieval.catalog import Catalog
     from retrieval.explain import Explanation
 
 DEFAULT_CANDIDATES = 50
@@ -49,14 +50,17 @@ class SearchEngine:
     ...         print(hit.score, hit.path)
     """
 
-    def __init__(self, catalog: Catalog, location: IndexLocation, encoder: Encoder) -> None:
-        self._catalog = catalog
+    def __init__(self, reader: CatalogReader, location: IndexLocation, encoder: Encoder) -> None:
+        self._reader = reader
         self._location = location
         self._encoder = encoder
         self._store = VectorStore(location.folder)
         self._second_stage = SecondStage(encoder, location)
         self._snapshot: Snapshot | None = None
         self._snapshot_lock = threading.Lock()
+        # FAISS and its file load while the encoder does.
+        self._opening = threading.Thread(target=self._open_ahead, name="open-index", daemon=True)
+        self._opening.start()
 
     @classmethod
     def open(
@@ -72,15 +76,21 @@ class SearchEngine:
         EncoderMismatchError where the encoder is not the one that made the index.
         """
         location = locate_index(index_dir)
-        catalog = Catalog.open(location.catalog)
+        reader = CatalogReader.open(location.catalog)
         try:
-            made_by = catalog.encoder
+            made_by = reader.encoder
             if made_by is None:
                 raise IndexMissingError(
                     f"The index in {location.folder} is empty: add pictures with "
                     "`mmsearch index FOLDER`."
                 )
             chosen = encoder if encoder is not None else load_encoder(made_by.name)
+        except BaseException:
+            reader.close()
+            raise
+        # Before the weights are read through for their fingerprint: the index opens meanwhile.
+        engine = cls(reader, location, chosen)
+        try:
             if chosen.identity != made_by:
                 raise EncoderMismatchError(
                     f"The index was made with {made_by.name} ({made_by.fingerprint[:8]}), and "
@@ -89,14 +99,14 @@ class SearchEngine:
                     f"--model {chosen.identity.name}`."
                 )
         except BaseException:
-            catalog.close()
+            engine.close()
             raise
-        return cls(catalog, location, chosen)
+        return engine
 
     @property
     def catalog(self) -> Catalog:
         """What is indexed."""
-        return self._catalog
+        return self._reader.full
 
     @property
     def encoder(self) -> Encoder:
@@ -164,7 +174,7 @@ class SearchEngine:
     def explain_many(self, hits: Sequence[Hit]) -> list[Explanation | None]:
         """`explain` for many hits, quicker than one by one."""
         found: list[Explanation | None] = [None] * len(hits)
-        rows = self._catalog.pictures([hit.picture_id for hit in hits])
+        rows = self._reader.pictures([hit.picture_id for hit in hits])
         questions = {hit.question for hit in hits if hit.question is not None}
         for text in questions:
             mine = [
@@ -183,8 +193,9 @@ class SearchEngine:
 
     def close(self) -> None:
         """Let go of the index."""
+        self._opening.join()
         self._second_stage.close()
-        self._catalog.close()
+        self._reader.close()
 
     def __enter__(self) -> Self:
         return self
@@ -203,6 +214,9 @@ class SearchEngine:
         """The question's encoding; a picture has a vector and no words."""
         if isinstance(query, str):
             return self._encoder.encode_texts([query])
+        # Here, since words need no Pillow.
+        from retrieval.pictures import read_picture, to_pixels
+
         pixels = to_pixels(read_picture(query), self._encoder.preprocessing)
         return TextEncoding(self._encoder.encode_pictures(pixels[np.newaxis]).vectors)
 
@@ -247,17 +261,17 @@ class SearchEngine:
         before: datetime | None,
     ) -> Ids | None:
         """The only ids that may answer, ascending; None where all may."""
-        below = None if within is None else self._catalog.ids_within(_absolute(within))
+        below = None if within is None else self._reader.full.ids_within(_absolute(within))
         if after is None and before is None:
             return below
-        taken = self._catalog.ids_taken(after, before)
+        taken = self._reader.full.ids_taken(after, before)
         return taken if below is None else np.intersect1d(below, taken, assume_unique=True)
 
     def _found(
         self, similarities: NDArray[np.float32], ids: Ids, min_score: float | None
     ) -> tuple[list[Picture], list[float]]:
         """The first stage's pictures that are still there, and their similarities."""
-        rows = self._catalog.pictures([int(id_) for id_ in ids if id_ >= 0])
+        rows = self._reader.pictures([int(id_) for id_ in ids if id_ >= 0])
         pairs = [
             (rows[picture_id], similarity)
             for similarity, picture_id in zip(similarities.tolist(), ids.tolist(), strict=True)
@@ -266,13 +280,18 @@ class SearchEngine:
         ]
         return [row for row, _ in pairs], [similarity for _, similarity in pairs]
 
+    def _open_ahead(self) -> None:
+        """What the first search needs besides its encoding. Its errors come out there."""
+        with suppress(Exception):
+            self._present()
+
     def _present(self) -> Snapshot:
         """The vector index as the catalogue stands now."""
         with self._snapshot_lock:
             if self._snapshot is None:
-                self._snapshot = self._store.load(self._catalog)
-            elif self._snapshot.generation != self._catalog.generation:
-                self._snapshot = self._snapshot.caught_up(self._catalog)
+                self._snapshot = self._store.load(self._reader)
+            elif self._snapshot.generation != self._reader.generation:
+                self._snapshot = self._snapshot.caught_up(self._reader)
             return self._snapshot
 
 

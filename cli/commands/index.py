@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.output import count, show_path, write_json
+from retrieval.vectors.kinds import CHOICES
 
 if TYPE_CHECKING:
     from indexer import IndexSummary
@@ -20,6 +21,11 @@ INTERRUPTED = 130
 @click.argument("paths", nargs=-1, type=click.Path(), metavar="[PATH]...")
 @click.option("--model", metavar="NAME", help="The model of a new index; see `mmsearch models`.")
 @click.option(
+    "--vector-index",
+    type=click.Choice(CHOICES),
+    help="How vectors are searched, kept in the index; `auto` chooses by how many there are.",
+)
+@click.option(
     "--strict",
     is_flag=True,
     help="Exit with 1 where a picture could not be read or a folder is absent.",
@@ -30,6 +36,7 @@ def command(
     index_dir: str | None,
     paths: tuple[str, ...],
     model: str | None,
+    vector_index: str | None,
     strict: bool,
     as_json: bool,
 ) -> int:
@@ -47,7 +54,9 @@ def command(
     location = locate_index(index_dir)
     is_first_run = not location.catalog.exists()
     chosen = list(paths) or _indexed_folders(location)
-    summary = index_folders(chosen, index_dir, model=model, progress=ProgressBar())
+    summary = index_folders(
+        chosen, index_dir, model=model, vector_index=vector_index, progress=ProgressBar()
+    )
     if as_json:
         write_json(summary_record(summary))
     else:

@@ -36,6 +36,7 @@ def command(index_dir: str | None, as_json: bool, failures: bool) -> None:
 
 def status_record(catalog: Catalog, location: IndexLocation) -> dict[str, Any]:
     """The state of an index, as JSON takes it."""
+    from retrieval.vectors.kinds import AUTO
     from retrieval.vectors.store import VectorStore
 
     made_by = catalog.encoder
@@ -50,6 +51,8 @@ def status_record(catalog: Catalog, location: IndexLocation) -> dict[str, Any]:
             file.stat().st_size for file in location.folder.iterdir() if file.is_file()
         ),
         "vector_index": manifest.kind if manifest else None,
+        "vector_index_choice": catalog.vector_index_choice or AUTO,
+        "vector_index_effort": manifest.effort if manifest else None,
         "vector_index_recall": manifest.recall if manifest else None,
         "folders": [
             {
@@ -70,7 +73,7 @@ def _status_lines(record: dict[str, Any]) -> list[str]:
     facts = [
         ("pictures", f"{record['pictures']:,}"),
         ("model", record["model"] or "none yet"),
-        ("vector index", record["vector_index"] or "none yet"),
+        ("vector index", _vector_index_line(record)),
         ("index", f"{show_path(Path(record['index_dir']))} ({size(record['size_bytes'])})"),
     ]
     lines = [*table_lines(facts), ""]
@@ -88,6 +91,21 @@ def _status_lines(record: dict[str, Any]) -> list[str]:
     if failed:
         lines += ["", f"{count(failed, 'file')} failed: `mmsearch status --failures` says why."]
     return lines
+
+
+def _vector_index_line(record: dict[str, Any]) -> str:
+    """The kind, its knob, and how many of the ten nearest it finds, as one line."""
+    from retrieval.vectors.kinds import AUTO, EXACT, HNSW, IVF, family_of
+
+    kind = record["vector_index"]
+    if kind is None:
+        return "none yet"
+    family = family_of(kind)
+    knob = {IVF: "nprobe", HNSW: "efSearch"}.get(family)
+    effort = f" with {knob} {record['vector_index_effort']}" if knob else ""
+    recall = f", recall@10 {record['vector_index_recall']:.3f}" if family != EXACT else ""
+    chosen = "chosen" if record["vector_index_choice"] != AUTO else "auto"
+    return f"{kind}{effort} ({family}, {chosen}{recall})"
 
 
 def _failure_lines(record: dict[str, Any]) -> list[str]:

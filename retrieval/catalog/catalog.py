@@ -29,8 +29,10 @@ from sqlalchemy import (
     null,
     or_,
     select,
+    type_coerce,
 )
 from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.types import NullType
 
 from retrieval.catalog.checking import (
     CatalogDefects,
@@ -218,6 +220,12 @@ class Catalog:
             return _read_info(connection, PATCH_TOKENS) is not None
 
     @property
+    def vector_index_choice(self) -> str | None:
+        """The kind of vector index that its owner chose, see `retrieval.vectors.kinds`."""
+        with self._reading() as connection:
+            return _read_info(connection, "vector_index")
+
+    @property
     def generation(self) -> int:
         """How many changes the catalogue has seen; a copy with the same number is up to date."""
         with self._reading() as connection:
@@ -272,7 +280,7 @@ class Catalog:
         # The raw bytes are decoded here: a type decorator's call a row is most of a re-scan.
         picture_query = select(
             pictures.c.id,
-            pictures.c.path,
+            type_coerce(pictures.c.path, NullType()),
             pictures.c.size_bytes,
             pictures.c.mtime_ns,
             self._column(pictures.c.facts_version),
@@ -283,7 +291,8 @@ class Catalog:
         with self._reading() as connection:
             for path, size, mtime, kind in connection.execute(failure_query):
                 known[path] = KnownFile(size, mtime, None, kind)
-            for picture_id, path, size, mtime, read_with in connection.execute(picture_query):
+            for picture_id, raw, size, mtime, read_with in connection.execute(picture_query):
+                path = os.fsdecode(raw)
                 failed = known.get(path)
                 known[path] = KnownFile(
                     size,
@@ -429,6 +438,14 @@ class Catalog:
         statement = select(vectors.c.picture_id).where(vectors.c.generation > since)
         with self._reading() as connection:
             return np.fromiter(connection.execute(statement).scalars(), dtype=np.int64)
+
+    def sample_vectors(self, count: int) -> NDArray[np.float16]:
+        """About `count` embeddings, float16 (n, dim), evenly spread; all where there are fewer."""
+        step = max(1, self.count_pictures() // count)
+        statement = select(vectors.c.embedding).where(vectors.c.picture_id % step == 0)
+        with self._reading() as connection:
+            found = connection.execute(statement).scalars().all()
+        return np.frombuffer(b"".join(found), dtype="<f2").reshape(len(found), -1)
 
     def count_vectors_since(self, generation: int) -> int:
         """How many vectors were written after a generation."""

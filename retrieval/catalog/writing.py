@@ -62,6 +62,10 @@ class WriteTransaction:
         # Bytes that are no text are surrogates in the paths, which JSON keeps in its ASCII form.
         self._put_info(DISKS, json.dumps([str(folder) for folder in folders]))
 
+    def set_vector_index_choice(self, choice: str) -> None:
+        """Keep which kind of vector index its owner wants, see `retrieval.vectors.kinds`."""
+        self._put_info("vector_index", choice)
+
     def add_root(self, path: Path) -> Root:
         """Add a root folder; one that is there already is returned as it is."""
         found = self._connection.execute(

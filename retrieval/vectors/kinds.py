@@ -1,7 +1,8 @@
-"""Which kind of vector index suits how many vectors, and how hard it must look.
+"""Which kind of vector index suits how many vectors.
 
-Exact search is quick enough up to some 200,000 vectors; above that an inverted file looks at a
-part of them. How large a part is not guessed but measured, on the index's own vectors.
+Looking at every vector is exact and quick enough for a small collection. With one byte a number
+in place of two it is quicker and nearly exact; above that, an inverted file or a graph looks at a
+part of the vectors. How large a part is not guessed but measured: see `retrieval.vectors.tuning`.
 """
 
 from __future__ import annotations
@@ -9,83 +10,82 @@ from __future__ import annotations
 import math
 import re
 
-import numpy as np
+from retrieval.errors import MmsearchError
 
-from retrieval.encoders.base import Vectors
-from retrieval.vectors.base import Ids
-from retrieval.vectors.faiss_index import EXACT, FaissIndex
+AUTO = "auto"
+EXACT, SQ8, IVF, HNSW = "exact", "sq8", "ivf", "hnsw"
+CHOICES = (AUTO, EXACT, SQ8, IVF, HNSW)
 
-LARGEST_EXACT = 200_000
-TARGET_RECALL = 0.97
-_QUESTIONS = 256
-_DEPTH = 10
-# Words lie far from the pictures they describe; a picture's own vector would be too easy to find.
-_QUESTION_COSINE = 0.5
+# FAISS factory strings. Float16 codes: the cosine is off by less than 0.001 from float32.
+FLAT_HALVES = "SQfp16"
+FLAT_BYTES = "SQ8"
+GRAPH = "HNSW32,SQ8"
 
-
-def choose_kind(count: int) -> str:
-    """The kind for `count` vectors: `EXACT`, or `IVFn,SQ8` with n a power of two near 4·√count."""
-    if count <= LARGEST_EXACT:
-        return EXACT
-    return f"IVF{2 ** round(math.log2(4 * math.sqrt(count)))},SQ8"
-
-
-def is_outgrown(kind: str, count: int) -> bool:
-    """True where `count` vectors call for another kind, with slack so that it seldom changes."""
-    if kind == EXACT:
-        return count > LARGEST_EXACT
-    return count < LARGEST_EXACT // 2 or _lists(choose_kind(count)) >= 4 * _lists(kind)
+# Up to how many vectors `auto` takes each kind; an inverted file above.
+LARGEST_EXACT = 20_000
+LARGEST_SQ8 = 60_000
+# A list's centroid needs some points to be learnt from; FAISS complains about fewer.
+_POINTS_A_LIST = 39
+# What was learnt from a sample is learnt anew when the collection is so many times larger.
+_OUTGROWN = 4
 
 
-def make_questions(vectors: Vectors, seed: int = 0) -> Vectors:
-    """Unit vectors (≤ 256, dim) that lie to the given ones, (n, dim), as words do to pictures.
+def choose_kind(count: int, choice: str = AUTO) -> str:
+    """The factory string for `count` vectors under one of the `CHOICES`.
 
-    Each is a stored vector turned away, in a random direction, until its cosine is 0.5.
+    The lists of an inverted file are a power of two near 2·√count. Raises MmsearchError for
+    another choice.
     """
-    random = np.random.default_rng(seed)
-    chosen = vectors[random.permutation(len(vectors))[:_QUESTIONS]].astype(np.float32)
-    noise = random.standard_normal(chosen.shape).astype(np.float32)
-    noise -= (noise * chosen).sum(axis=1, keepdims=True) * chosen
-    noise /= np.linalg.norm(noise, axis=1, keepdims=True)
-    turned = _QUESTION_COSINE * chosen + math.sqrt(1 - _QUESTION_COSINE**2) * noise
-    return np.ascontiguousarray(turned, dtype=np.float32)
+    check_choice(choice)
+    family = _family_for(count) if choice == AUTO else choice
+    if family == EXACT:
+        return FLAT_HALVES
+    if family == SQ8:
+        return FLAT_BYTES
+    if family == IVF:
+        lists = 2 ** round(math.log2(2 * math.sqrt(max(1, count))))
+        return f"IVF{max(1, min(lists, count // _POINTS_A_LIST))},SQ8"
+    return GRAPH
 
 
-def measure_recall(index: FaissIndex, questions: Vectors, exact_ids: Ids) -> float:
-    """Share of the exact ten nearest, int64 (q, 10), that the index finds: recall@10."""
-    _scores, ids = index.search(questions, exact_ids.shape[1])
-    found = [
-        len(set(mine.tolist()) & set(theirs.tolist()))
-        for mine, theirs in zip(ids, exact_ids, strict=True)
-    ]
-    return sum(found) / exact_ids.size
+def check_choice(choice: str) -> None:
+    """Raise MmsearchError where it is not one of the `CHOICES`."""
+    if choice not in CHOICES:
+        raise MmsearchError(
+            f"There is no vector index called {choice}: give one of {', '.join(CHOICES)}."
+        )
 
 
-def tune(index: FaissIndex, questions: Vectors, exact_ids: Ids) -> float:
-    """Raise `index.probes` until recall@10 reaches the target; returns the recall reached."""
-    recall = 0.0
-    index.probes = 8
-    while True:
-        recall = measure_recall(index, questions, exact_ids)
-        if recall >= TARGET_RECALL or index.probes >= _lists(index.kind):
-            return recall
-        index.probes = min(_lists(index.kind), math.ceil(index.probes * 1.5))
+def is_outgrown(kind: str, count: int, trained_on: int, choice: str = AUTO) -> bool:
+    """True where `count` vectors, or the choice, call for another index than one of this kind.
+
+    `trained_on` is how many vectors there were when the index learnt from a sample of them.
+    Under `auto` a collection may shrink to half of a kind's smallest size before the kind changes.
+    """
+    family = family_of(kind)
+    if family != EXACT and count >= _OUTGROWN * max(1, trained_on):
+        return True
+    if choice != AUTO:
+        return family != choice
+    return family not in (_family_for(count), _family_for(2 * count))
 
 
-def merge_nearest(
-    best: tuple[Vectors, Ids] | None, questions: Vectors, ids: Ids, vectors: Vectors
-) -> tuple[Vectors, Ids]:
-    """Exact nearest ten, chunk by chunk: fold one more chunk, (n, dim), into the best so far."""
-    scores = questions @ vectors.T
-    labels = np.broadcast_to(ids, scores.shape)
-    if best is not None:
-        scores = np.concatenate([best[0], scores], axis=1)
-        labels = np.concatenate([best[1], labels], axis=1)
-    depth = min(_DEPTH, scores.shape[1])
-    top = np.argpartition(-scores, depth - 1, axis=1)[:, :depth]
-    return np.take_along_axis(scores, top, axis=1), np.take_along_axis(labels, top, axis=1)
+def family_of(kind: str) -> str:
+    """Which of the choices, `auto` aside, a factory string belongs to."""
+    if kind == FLAT_HALVES:
+        return EXACT
+    if kind == FLAT_BYTES:
+        return SQ8
+    return IVF if kind.startswith("IVF") else HNSW
 
 
-def _lists(kind: str) -> int:
+def count_lists(kind: str) -> int:
+    """How many lists an inverted file has; 1 for other kinds."""
     match = re.match(r"IVF(\d+)", kind)
     return int(match.group(1)) if match else 1
+
+
+def _family_for(count: int) -> str:
+    if count <= LARGEST_EXACT:
+        return EXACT
+    return SQ8 if count <= LARGEST_SQ8 else IVF

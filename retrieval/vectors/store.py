@@ -15,26 +15,31 @@ import zlib
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from retrieval.catalog import Catalog
+from retrieval.catalog.reader import CatalogReader
 from retrieval.encoders.base import Vectors
 from retrieval.errors import IndexMissingError
 from retrieval.storage import sync_file, sync_folder
 from retrieval.vectors.base import Ids
-from retrieval.vectors.faiss_index import EXACT, FaissIndex
-from retrieval.vectors.kinds import choose_kind, is_outgrown, make_questions, merge_nearest, tune
+from retrieval.vectors.faiss_index import FaissIndex
+from retrieval.vectors.kinds import AUTO, FLAT_HALVES, choose_kind, is_outgrown
 from retrieval.vectors.layered import LayeredIndex
+from retrieval.vectors.tuning import make_questions, merge_nearest, tune
+
+if TYPE_CHECKING:
+    from retrieval.catalog import Catalog
 
 logger = logging.getLogger(__name__)
 
 MANIFEST = "vectors.json"
-# Reading a file to check its sum costs time at every start; larger ones are checked by size only.
-_CHECKED_BYTES = 128 * 2**20
 # A large copy is not written again for a handful of changes: readers catch up on those.
 _LARGE_COUNT = 100_000
 _TOLERATED_LAG = 0.01
+# A graph keeps the nodes of removed vectors; with more of them it is made anew.
+_TOLERATED_REMOVED = 0.2
 # Younger ones may be another process's that is just writing them.
 _ABANDONED_AFTER_S = 3600
 _SAMPLE = 262_144
@@ -44,8 +49,9 @@ _SAMPLE = 262_144
 class Manifest:
     """What `vectors.json` says.
 
-    `recall` is recall@10 against exact search, measured when the index was made, with `probes`
-    lists looked at a question (0 for exact search). `checksum` is the CRC-32 of the index file.
+    `recall` is recall@10 against exact search, measured when the index was made, with `effort`,
+    see `FaissIndex`, on the collection of `trained_on` vectors that it learnt from. `checksum` is
+    the CRC-32 of the index file, asked for where its size or time is not as it was left.
     """
 
     file: str
@@ -54,17 +60,23 @@ class Manifest:
     count: int
     generation: int
     size_bytes: int
+    mtime_ns: int
     checksum: int
-    probes: int = 0
-    recall: float = 1.0
+    effort: int
+    trained_on: int
+    recall: float
 
 
 @dataclass(frozen=True)
 class Built:
-    """A whole index, the generation that it shows, and its measured recall@10."""
+    """A whole index, the generation that it shows, and its measured recall@10.
+
+    `trained_on` is how large the collection was that the index learnt from.
+    """
 
     index: FaissIndex
     generation: int
+    trained_on: int
     recall: float
 
 
@@ -75,8 +87,10 @@ class Snapshot:
     index: LayeredIndex
     generation: int
 
-    def caught_up(self, catalog: Catalog) -> Snapshot:
+    def caught_up(self, catalog: Catalog | CatalogReader) -> Snapshot:
         """This snapshot with all that the catalogue has seen since."""
+        if catalog.generation == self.generation:
+            return self
         with catalog.changes_since(self.generation) as (generation, removed, chunks):
             written = list(chunks)
         if generation == self.generation:
@@ -93,7 +107,7 @@ class VectorStore:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def load(self, catalog: Catalog) -> Snapshot:
+    def load(self, catalog: Catalog | CatalogReader) -> Snapshot:
         """The index as the catalogue stands now.
 
         A file that is behind catches up from the rows that it misses; one that is missing or
@@ -102,7 +116,7 @@ class VectorStore:
         """
         snapshot = self._open(catalog)
         if snapshot is None:
-            built = _build(catalog)
+            built = _build(catalog.full if isinstance(catalog, CatalogReader) else catalog)
             # Someone who may only read the folder can still search: the copy stays in memory.
             with suppress(OSError):
                 self._write(built)
@@ -119,7 +133,12 @@ class VectorStore:
         if (
             manifest is None
             or snapshot is None
-            or is_outgrown(manifest.kind, catalog.count_pictures())
+            or is_outgrown(
+                manifest.kind,
+                catalog.count_pictures(),
+                manifest.trained_on,
+                catalog.vector_index_choice or AUTO,
+            )
         ):
             self._write(_build(catalog))
             return
@@ -134,13 +153,16 @@ class VectorStore:
             logger.warning("The vector index is damaged: making it again.")
             self._write(_build(catalog))
             return
-        index = FaissIndex.read(self._folder / manifest.file, manifest.kind, manifest.probes)
+        index = FaissIndex.read(self._folder / manifest.file, manifest.kind, manifest.effort)
         with catalog.changes_since(manifest.generation) as (generation, removed, chunks):
             index.remove(removed)
             for ids, vectors in chunks:
                 index.remove(ids)
                 index.add(ids, vectors.astype(np.float32))
-        self._write(Built(index, generation, manifest.recall))
+        if index.removed_share > _TOLERATED_REMOVED:
+            self._write(_build(catalog))
+            return
+        self._write(Built(index, generation, manifest.trained_on, manifest.recall))
 
     def rebuild(self, catalog: Catalog) -> None:
         """Make the file again from the catalogue, whatever is there; for the writing process."""
@@ -174,7 +196,7 @@ class VectorStore:
         except (OSError, ValueError, TypeError):
             return None
 
-    def _open(self, catalog: Catalog) -> Snapshot | None:
+    def _open(self, catalog: Catalog | CatalogReader) -> Snapshot | None:
         """The copy on disk, or None where there is none that can be trusted."""
         for _ in range(3):
             manifest = self.manifest()
@@ -190,7 +212,7 @@ class VectorStore:
             try:
                 if not _is_sound(path, manifest):
                     raise RuntimeError("checksum")
-                base = FaissIndex.map(path, manifest.kind, manifest.probes)
+                base = FaissIndex.map(path, manifest.kind, manifest.effort)
             except FileNotFoundError:
                 # A writer may just have replaced it; then the manifest names another file now.
                 continue
@@ -226,8 +248,10 @@ class VectorStore:
                 count=len(index),
                 generation=built.generation,
                 size_bytes=temporary.stat().st_size,
+                mtime_ns=temporary.stat().st_mtime_ns,
                 checksum=_checksum(temporary),
-                probes=index.probes,
+                effort=index.effort,
+                trained_on=built.trained_on,
                 recall=built.recall,
             )
             temporary.replace(path)
@@ -251,16 +275,17 @@ def _build(catalog: Catalog) -> Built:
         raise IndexMissingError(
             "Nothing has been indexed yet: give it a folder with `mmsearch index FOLDER`."
         )
-    kind = choose_kind(catalog.count_pictures())
-    if kind == EXACT:
+    count = catalog.count_pictures()
+    kind = choose_kind(count, catalog.vector_index_choice or AUTO)
+    if kind == FLAT_HALVES or not count:
         index = FaissIndex.empty(encoder.dim)
         with catalog.changes_since(0) as (generation, _removed, chunks):
             for ids, vectors in chunks:
                 index.add(ids, vectors.astype(np.float32))
-        return Built(index, generation, 1.0)
-    sample = _sample(catalog)
+        return Built(index, generation, count, 1.0)
+    sample = catalog.sample_vectors(_SAMPLE).astype(np.float32)
     questions = make_questions(sample)
-    index = FaissIndex.trained(kind, sample, probes=1)
+    index = FaissIndex.trained(kind, sample)
     nearest: tuple[Vectors, Ids] | None = None
     with catalog.changes_since(0) as (generation, _removed, chunks):
         for ids, halves in chunks:
@@ -268,21 +293,19 @@ def _build(catalog: Catalog) -> Built:
             index.add(ids, full)
             nearest = merge_nearest(nearest, questions, ids, full)
     assert nearest is not None
-    return Built(index, generation, tune(index, questions, nearest[1]))
-
-
-def _sample(catalog: Catalog) -> Vectors:
-    """Every n-th vector of the catalogue, enough to learn the lists of an inverted file."""
-    step = max(1, catalog.count_pictures() // _SAMPLE)
-    with catalog.changes_since(0) as (_generation, _removed, chunks):
-        return np.concatenate([halves[::step].astype(np.float32) for _ids, halves in chunks])
+    return Built(index, generation, count, tune(index, questions, nearest[1]))
 
 
 def _is_sound(path: Path, manifest: Manifest) -> bool:
-    size = path.stat().st_size
-    if size != manifest.size_bytes:
+    """Whether it is the file that was written; one with its size and time is taken to be.
+
+    Reading all of it at every start would cost a question more time than all else. A copy of the
+    folder has other times, and is read.
+    """
+    found = path.stat()
+    if found.st_size != manifest.size_bytes:
         return False
-    return size > _CHECKED_BYTES or _checksum(path) == manifest.checksum
+    return found.st_mtime_ns == manifest.mtime_ns or _checksum(path) == manifest.checksum
 
 
 def _checksum(path: Path) -> int:

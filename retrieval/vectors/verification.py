@@ -46,7 +46,7 @@ def verify_copy(folder: Path, catalog: Catalog) -> CopyDefects:
     if not _is_sound(path, manifest):
         return CopyDefects("damaged")
     try:
-        stored = FaissIndex.map(path, manifest.kind, manifest.probes).ids()
+        stored = FaissIndex.map(path, manifest.kind, manifest.effort).ids()
     except (OSError, RuntimeError):
         return CopyDefects("damaged")
     with catalog.changes_since(manifest.generation) as (_generation, removed, _chunks):

@@ -1,0 +1,77 @@
+"""An index of any size, filled with rows and vectors instead of encoding pictures.
+
+Rows, vectors, patch tokens and the index file are written through the same classes as the indexer
+uses. The tokens are those of a few real pictures, over and over: real in size and number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from retrieval.catalog import Catalog, PictureFacts
+from retrieval.encoders.base import Vectors
+from retrieval.encoders.compact import CompactEncoder
+from retrieval.locations import IndexLocation, locate_index
+from retrieval.pictures import read_picture, to_pixels
+from retrieval.token_cache import TokenCache, Tokens
+from tests.photos import copy_photos
+
+_TOKENS_A_COMMIT = 2000
+
+
+@dataclass(frozen=True)
+class PictureRow:
+    """A picture as the catalogue has it; `path` is relative to the root."""
+
+    path: str
+    facts: PictureFacts
+
+
+def made_up_row(number: int) -> PictureRow:
+    """A row of the usual size for a picture that is not there."""
+    name = f"2019/05/holidays in the mountains/picture-{number:07}.jpg"
+    return PictureRow(name, PictureFacts(2_000_000, 0, number.to_bytes(16, "big"), 4000, 3000))
+
+
+def fill_rows(
+    index_dir: Path,
+    root: Path,
+    chunks: Iterable[Vectors],
+    row_of: Callable[[int], PictureRow] = made_up_row,
+) -> IndexLocation:
+    """Write the vectors, chunks of (n, dim), each with a row, one transaction a chunk."""
+    location = locate_index(index_dir)
+    number = 0
+    with Catalog.create(location.catalog) as catalog:
+        for vectors in chunks:
+            rows = [row_of(number + place) for place in range(len(vectors))]
+            number += len(vectors)
+            with catalog.transaction() as change:
+                change.set_encoder(CompactEncoder().identity)
+                folder = change.add_root(root)
+                change.add_pictures(
+                    folder.id, [row.path for row in rows], [row.facts for row in rows], vectors
+                )
+    return location
+
+
+def fill_tokens(location: IndexLocation, count: int, scratch: Path) -> None:
+    """Give the first `count` pictures patch tokens, those of the test photographs in turn."""
+    tokens = _real_tokens(scratch)
+    with TokenCache.open(location.tokens, CompactEncoder().identity.fingerprint) as cache:
+        for start in range(0, count, _TOKENS_A_COMMIT):
+            ids = np.arange(start, min(count, start + _TOKENS_A_COMMIT))
+            cache.put((ids + 1).tolist(), tokens[ids % len(tokens)])
+
+
+def _real_tokens(scratch: Path) -> Tokens:
+    encoder = CompactEncoder()
+    photos = copy_photos(scratch)
+    pixels = [to_pixels(read_picture(path), encoder.preprocessing) for path in photos]
+    tokens = encoder.encode_pictures(np.stack(pixels)).patch_tokens
+    assert tokens is not None
+    return tokens
