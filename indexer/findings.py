@@ -55,6 +55,7 @@ def _about_vectors(catalog: Catalog, seen: Examination) -> Iterator[Finding]:
     for kind, ids, what in (
         ("no-vector", defects.without_vector, "{} without a vector: no question finds them."),
         ("wrong-dimension", defects.wrong_dim, "{} with a vector of the wrong dimension."),
+        ("no-numbers", defects.no_numbers, "{} with a vector that is not of numbers."),
         ("wrong-length", defects.wrong_length, "{} with a vector that is not of unit length."),
     ):
         if ids:

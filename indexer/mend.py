@@ -78,14 +78,20 @@ def _mend(
     done: MendReport,
 ) -> MendReport:
     defects = seen.catalog
-    if defects.without_picture or defects.wrong_dim or seen.files.altered:
+    # These say nothing, and no vector index can be made with them.
+    useless = [*defects.without_picture, *defects.wrong_dim, *defects.no_numbers]
+    if useless or seen.files.altered:
         with catalog.transaction() as change:
-            # One of the wrong dimension says nothing, and no vector index can be made with it.
-            change.drop_vectors([*defects.without_picture, *defects.wrong_dim])
+            change.drop_vectors(useless)
             change.mark_unread(seen.files.altered)
     if seen.tokens.is_damaged:
         discard(location.tokens)
-    for_vectors = {*defects.without_vector, *defects.wrong_dim, *defects.wrong_length}
+    for_vectors = {
+        *defects.without_vector,
+        *defects.wrong_dim,
+        *defects.no_numbers,
+        *defects.wrong_length,
+    }
     for_tokens = {*seen.without_tokens, *(seen.tokens.odd_ids - seen.orphan_tokens)}
     with TokenCache.open(location.tokens, made_by.fingerprint) as tokens:
         tokens.remove(sorted({*seen.orphan_tokens, *seen.tokens.odd_ids}))

@@ -21,14 +21,16 @@ class CatalogDefects:
     """What is wrong in a catalogue. All lists are of picture ids, ascending, save `damage`.
 
     `damage`: what the database says of its own file. `without_vector`: pictures that no search
-    can find. `wrong_dim`: vectors of another dimension than the encoder's. `wrong_length`: those
-    whose length is not one, or is no number. `without_picture`: vectors that belong to nothing.
+    can find. `wrong_dim`: vectors of another dimension than the encoder's. `no_numbers`: those
+    that are infinite or no numbers. `wrong_length`: those whose length is not one.
+    `without_picture`: vectors that belong to nothing.
     `without_root`: pictures whose folder is not known.
     """
 
     damage: list[str] = field(default_factory=list)
     without_vector: list[int] = field(default_factory=list)
     wrong_dim: list[int] = field(default_factory=list)
+    no_numbers: list[int] = field(default_factory=list)
     wrong_length: list[int] = field(default_factory=list)
     without_picture: list[int] = field(default_factory=list)
     without_root: list[int] = field(default_factory=list)
@@ -90,9 +92,11 @@ def _measure_vectors(connection: Connection, dim: int | None, defects: CatalogDe
             continue
         halves = np.frombuffer(b"".join(row[1] for row in fitting), dtype="<f2")
         lengths = np.linalg.norm(halves.reshape(-1, dim).astype(np.float32), axis=1)
-        # Written so that NaN counts as wrong.
-        wrong = ~(np.abs(lengths - 1) <= LENGTH_TOLERANCE)
-        defects.wrong_length += [fitting[place][0] for place in np.flatnonzero(wrong)]
+        wrong = np.abs(lengths - 1) > LENGTH_TOLERANCE
+        defects.no_numbers += [fitting[at][0] for at in np.flatnonzero(~np.isfinite(lengths))]
+        defects.wrong_length += [
+            fitting[at][0] for at in np.flatnonzero(wrong & np.isfinite(lengths))
+        ]
 
 
 def _ids(connection: Connection, statement: Select[Any]) -> list[int]:
