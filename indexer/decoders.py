@@ -39,8 +39,9 @@ PIXEL_BUDGET_BYTES = 384 * 2**20
 _MAX_PROCESSES = 8
 # What a process may use without asking.
 _SHARE_BYTES = 64 * 2**20
-# The processor time of a file is limited in the process; this is for one that waits for ever.
-_WALL_S_A_CPU_S = 3
+# The processor time of a file is limited in the process; this is for one that waits for ever, and
+# is long, since a busy machine may give a process little of its time.
+_WALL_S_A_CPU_S = 10
 _WATCH_EVERY_S = 0.25
 _START = (
     "import json, sys\n"

@@ -137,12 +137,12 @@ def test_a_file_whose_process_dies_once_is_decoded_when_tried_alone(
 def test_a_file_that_takes_for_ever_is_a_timeout_and_not_tried_again(
     fault: str, decoders: Decoders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decoders_module, "_WALL_S_A_CPU_S", 3 if fault == "compute" else 1)
+    monkeypatch.setattr(decoders_module, "_WALL_S_A_CPU_S", 30 if fault == "compute" else 1)
     started = time.monotonic()
     with pytest.raises(PictureError, match="more than 1 second") as caught:
         decoders.decode(fault.encode(), SQUASH)
     assert caught.value.kind == "timeout"
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 200
     assert decoders.deaths == 1
 
 
@@ -228,7 +228,7 @@ def test_closing_ends_what_is_being_decoded() -> None:
     started = time.monotonic()
     with pytest.raises(PictureError, match="interrupted"):
         endless.decode(b"sleep", SQUASH)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 100
 
 
 def test_a_process_that_cannot_start_is_an_error_and_no_file_is_blamed(
