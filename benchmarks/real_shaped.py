@@ -194,8 +194,6 @@ def save_chunks(chunks: Iterable[Vectors], count: int, path: Path) -> None:
     array: NDArray[np.float16] | None = None
     for chunk in chunks:
         if array is None:
-            array = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
-                path, "w+", np.float16, (count, chunk.shape[1])
-            )
+            array = np.lib.format.open_memmap(path, "w+", np.float16, (count, chunk.shape[1]))
         array[place : place + len(chunk)] = chunk
         place += len(chunk)

@@ -117,11 +117,10 @@ def _run(job: dict[str, Any]) -> Ended:
             _be_the_child(job, out, err, told)
         _, status = os.waitpid(child, 0)
         facts = json.loads(told.read_text()) if told.exists() else {}
-        return Ended(
-            os.waitstatus_to_exitcode(status),
-            *(path.read_text(errors="replace") if path.exists() else "" for path in (out, err)),
-            **facts,
+        said, complained = (
+            path.read_text(errors="replace") if path.exists() else "" for path in (out, err)
         )
+        return Ended(os.waitstatus_to_exitcode(status), said, complained, **facts)
 
 
 def _be_the_child(job: dict[str, Any], out: Path, err: Path, told: Path) -> None:

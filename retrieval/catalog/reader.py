@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,7 +127,7 @@ class CatalogReader:
             if self._full is not None:
                 self._full.close()
 
-    def _rows(self, statement: str, values: Sequence[int] = ()) -> list[tuple] | None:
+    def _rows(self, statement: str, values: Sequence[int] = ()) -> list[tuple[Any, ...]] | None:
         """What a statement finds; None where it has to be asked of `full`."""
         with self._lock:
             if self._connection is None:

@@ -123,7 +123,8 @@ class FaissIndex:
 
         if self._family != IVF:
             labels = self._labels()
-            return labels[labels != _REMOVED]
+            kept: Ids = labels[labels != _REMOVED]
+            return kept
         lists = faiss.extract_index_ivf(self._index).invlists
         found = [
             faiss.rev_swig_ptr(lists.get_ids(place), lists.list_size(place)).copy()
@@ -156,7 +157,7 @@ class FaissIndex:
         return int(self._index.remove_ids(selector))
 
     def vectors_of(self, ids: Ids) -> tuple[Ids, NDArray[np.float16]]:
-        """Those of the ids that it holds, ascending, with their vectors (n, dim); `EXACT` only."""
+        """Those of the ids that it holds, ascending, with their vectors (n, dim); `exact` only."""
         import faiss
 
         held = faiss.vector_to_array(self._index.id_map)
