@@ -23,14 +23,15 @@ class OnnxSession:
 
     def run(self, outputs: list[str], inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """The named outputs for the named inputs. Safe to call from several threads."""
-        found: list[np.ndarray] = self._load().run(outputs, dict(inputs))
+        found: list[np.ndarray] = self.load().run(outputs, dict(inputs))
         return found
 
     def output_names(self) -> list[str]:
         """What the graph can be asked for."""
-        return [output.name for output in self._load().get_outputs()]
+        return [output.name for output in self.load().get_outputs()]
 
-    def _load(self) -> Any:
+    def load(self) -> Any:
+        """The session itself; the first call loads the graph."""
         with self._lock:
             if self._session is None:
                 import onnxruntime
