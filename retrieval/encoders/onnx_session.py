@@ -14,10 +14,14 @@ if TYPE_CHECKING:
 
 
 class OnnxSession:
-    """One ONNX graph on the CPU. Making this object is free; the graph loads at the first run."""
+    """One ONNX graph on the CPU. Making this object is free; the graph loads at the first run.
 
-    def __init__(self, path: Path) -> None:
+    `weight_bits`: how many bits the largest quantised weight takes.
+    """
+
+    def __init__(self, path: Path, weight_bits: int = 8) -> None:
         self._path = path
+        self._weight_bits = weight_bits
         self._session: onnxruntime.InferenceSession | None = None
         self._lock = threading.Lock()
 
@@ -40,7 +44,9 @@ class OnnxSession:
                 options.log_severity_level = 3
                 # Without VNNI the quick eight-bit kernels overflow: the built-in model's vectors
                 # would have a cosine of 0.86 to the right ones. Elsewhere this changes nothing.
-                options.add_session_config_entry("session.x64quantprecision", "1")
+                # Weights of seven bits do not overflow them.
+                if self._weight_bits > 7:
+                    options.add_session_config_entry("session.x64quantprecision", "1")
                 self._session = onnxruntime.InferenceSession(
                     self._path, options, providers=["CPUExecutionProvider"]
                 )

@@ -21,7 +21,7 @@ from retrieval.encoders.base import EncoderIdentity, PictureEncoding, Pixels, Te
 from retrieval.encoders.clip_tokenizer import TextTokenizer, load_tokenizer
 from retrieval.encoders.onnx_session import OnnxSession
 from retrieval.encoders.open_clip import LoadedOpenClip, OpenClipEncoder
-from retrieval.encoders.precision import Arithmetic, Precision, wanted_arithmetic
+from retrieval.encoders.precision import WEIGHT_BITS, Arithmetic, Precision, wanted_arithmetic
 from retrieval.encoders.twin_store import StoredTower, Tower, TowerRecord, TwinStore
 from retrieval.preprocessing import Preprocessing
 
@@ -230,7 +230,7 @@ class PictureTwin:
 
     def __init__(self, stored: StoredTower) -> None:
         self.stored = stored
-        self._session = OnnxSession(stored.graph)
+        self._session = OnnxSession(stored.graph, WEIGHT_BITS)
         self._session.load()
 
     def encode(self, pixels: Pixels) -> PictureEncoding:
@@ -244,7 +244,7 @@ class TextTwin:
 
     def __init__(self, stored: StoredTower) -> None:
         self.stored = stored
-        self._session = OnnxSession(stored.graph)
+        self._session = OnnxSession(stored.graph, WEIGHT_BITS)
         self._session.load()
         self._tokenizer: TextTokenizer = load_tokenizer(stored.folder)
 

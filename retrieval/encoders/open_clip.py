@@ -23,7 +23,7 @@ from retrieval.preprocessing import Preprocessing
 if TYPE_CHECKING:
     import torch
 
-_RESIZES = {"shortest": "crop", "squash": "squash"}
+_RESIZES = {"shortest": "crop", "squash": "squash", "longest": "pad"}
 
 
 class OpenClipEncoder:
@@ -165,7 +165,8 @@ def _preprocessing(name: str, config: dict[str, Any]) -> Preprocessing:
             f"({config['resize_mode']}, {config['interpolation']}, {width} × {height}): "
             "use another model."
         )
-    return Preprocessing(height, resize, config["interpolation"])  # type: ignore[arg-type]
+    fill_value = int(config.get("fill_color") or 0) if resize == "pad" else 0
+    return Preprocessing(height, resize, config["interpolation"], fill_value)  # type: ignore[arg-type]
 
 
 def _as_vectors(features: torch.Tensor) -> np.ndarray:

@@ -11,6 +11,9 @@ Precision = Literal["auto", "fp32", "int8"]
 Arithmetic = Literal["fp32", "int8"]
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+# Of a twin's int8 weights. A processor with AVX2 and no VNNI adds pairs of products of a byte and a
+# weight in 16 bits, which weights of 8 bits overflow; where it does not, the eighth bit is small.
+WEIGHT_BITS = 7
 
 # Products of bytes in one instruction: VNNI on x86, the dot product of ARMv8.2. AVX2 takes two or
 # three instructions and is still half as fast again as float (measured: 11.9 to 7.4 pictures/s).

@@ -55,6 +55,22 @@ def list_models() -> list[ModelInfo]:
         ModelInfo(STEP_UP_MODEL, "open_clip: a good step up, downloaded once", None),
         ModelInfo("NAME/TAG", "any model of open_clip: `mmsearch models --all` lists them", None),
         ModelInfo("NAME/FILE", "an open_clip model with a checkpoint of your own", None),
+        *_exported(),
+    ]
+
+
+def _exported() -> list[ModelInfo]:
+    from retrieval.encoders.twin_store import TwinStore
+
+    return [
+        ModelInfo(
+            twin.name,
+            "exported: "
+            + ", ".join(f"{tower} in {kind}" for tower, kind in twin.arithmetics.items()),
+            twin.size_bytes,
+        )
+        for twin in TwinStore.of_user().listing()
+        if twin.name != STEP_UP_MODEL
     ]
 
 

@@ -24,7 +24,7 @@ from retrieval.encoders.exporting.tokenizer_files import write_tokenizer
 from retrieval.encoders.exporting.towers import picture_tower, text_tower
 from retrieval.encoders.onnx_session import OnnxSession
 from retrieval.encoders.open_clip import LoadedOpenClip
-from retrieval.encoders.precision import Arithmetic
+from retrieval.encoders.precision import WEIGHT_BITS, Arithmetic
 from retrieval.encoders.twin_store import GRAPH_FILE, Tower, TowerRecord
 
 logger = logging.getLogger(__name__)
@@ -127,7 +127,7 @@ def _settle(
 
 def _agreement(graph: Path, inputs: dict[str, NDArray[Any]], wanted: NDArray[np.float32]) -> float:
     """The mean cosine of the graph's vectors and those wanted; both are of unit length."""
-    (found,) = OnnxSession(graph).run([VECTORS], inputs)
+    (found,) = OnnxSession(graph, WEIGHT_BITS).run([VECTORS], inputs)
     cosine = float((found.astype(np.float64) * wanted).sum(axis=1).mean())
     return cosine if np.isfinite(cosine) else -1.0
 

@@ -11,9 +11,10 @@ import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-# 7 bits: a processor with AVX2 and no VNNI adds pairs of products of a byte and a weight in 16
-# bits, which weights of 8 bits overflow.
-_LARGEST_WEIGHT = 64
+from retrieval.encoders.precision import WEIGHT_BITS
+
+# 64: two products of it and a byte still fit in 16 bits.
+_LARGEST_WEIGHT = 2 ** (WEIGHT_BITS - 1)
 _LARGEST_ENTRY = 127
 # A smaller table is no gain worth a rounding.
 _LARGE_TABLE = 1_000_000
