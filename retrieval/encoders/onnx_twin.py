@@ -10,6 +10,7 @@ import logging
 import shutil
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,6 +24,7 @@ from retrieval.encoders.onnx_session import OnnxSession
 from retrieval.encoders.open_clip import LoadedOpenClip, OpenClipEncoder
 from retrieval.encoders.precision import WEIGHT_BITS, Arithmetic, Precision, wanted_arithmetic
 from retrieval.encoders.twin_store import StoredTower, Tower, TowerRecord, TwinStore
+from retrieval.errors import EncoderMismatchError, MmsearchError
 from retrieval.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
@@ -48,7 +50,8 @@ class OnnxTwinEncoder:
     only where it agrees with torch, on the first pictures that are encoded, to a mean cosine of
     0.999. The identity is the model's, whatever the precision: vectors of one and the other mix.
 
-    Raises UnknownModelError, on first use, where the model cannot be had.
+    Raises UnknownModelError, on first use, where the model cannot be had, EncoderMismatchError
+    where weights that are downloaded by name are others than they were.
     """
 
     def __init__(
@@ -186,8 +189,11 @@ class OnnxTwinEncoder:
                 logger.warning("Preparing the %s side of %s, once ...", tower, self._name)
                 write = self._writer(tower, arithmetic, pixels)
                 return self._store.add(fingerprint, tower, arithmetic, write)
+        except MmsearchError:
+            raise
         except ExportError as error:
-            self._store.note_failure(fingerprint, tower, arithmetic, str(error))
+            with suppress(OSError):
+                self._store.note_failure(fingerprint, tower, arithmetic, str(error))
             return self._give_up(tower, "%s runs in torch, because %s.", self._name, error)
         except OSError as error:
             return self._give_up(
@@ -196,12 +202,26 @@ class OnnxTwinEncoder:
                 self._name,
                 error.strerror or error,
             )
+        except Exception as error:  # Whatever an exporter meets, there is torch to fall back on.
+            return self._give_up(
+                tower,
+                "%s runs in torch, because exporting it failed (%s).",
+                self._name,
+                type(error).__name__,
+            )
 
     def _writer(
         self, tower: Tower, arithmetic: Arithmetic, pixels: Pixels | None
     ) -> Callable[[Path], TowerRecord]:
         from retrieval.encoders.exporting.export import export_pictures, export_texts
 
+        loaded_now = self._by_torch.identity
+        if loaded_now != self.identity:
+            self._remember(loaded_now)
+            raise EncoderMismatchError(
+                f"The weights that {self._name} stands for are others than when it was first used: "
+                "run this again, and make a new index with them."
+            )
         loaded: LoadedOpenClip = self._by_torch.loaded
         if tower == "texts":
             return lambda folder: export_texts(loaded, arithmetic, folder)

@@ -101,20 +101,27 @@ def _settle(
 ) -> tuple[Arithmetic, float]:
     """Bring the float graph in `folder` to `arithmetic`, as far as it agrees with torch."""
     graph, trial = folder / GRAPH_FILE, folder / "trial.onnx"
-    cosine = _agreement(graph, inputs, wanted)
+    try:
+        cosine = _agreement(graph, inputs, wanted)
+    except Exception as error:  # ONNX Runtime raises many kinds.
+        raise ExportError(f"ONNX Runtime cannot run it ({_short(error)})") from error
     if cosine < LEAST_COSINE["fp32"]:
         raise ExportError(f"its {tower} come out different outside of torch (cosine {cosine:.4f})")
     if arithmetic == "fp32":
         return "fp32", cosine
     tried = []
     for with_projections_down in (True, False):
-        quantise(graph, trial, with_projections_down=with_projections_down)
-        agreement = _agreement(trial, inputs, wanted)
+        try:
+            quantise(graph, trial, with_projections_down=with_projections_down)
+            agreement = _agreement(trial, inputs, wanted)
+        except Exception as error:  # ONNX Runtime raises many kinds; there is the float graph.
+            logger.debug("Int8 failed: %s", error)
+            agreement = -1.0
         if agreement >= LEAST_COSINE["int8"]:
             trial.replace(graph)
             return "int8", agreement
         tried.append(agreement)
-    trial.unlink()
+    trial.unlink(missing_ok=True)
     logger.warning(
         "In int8 the %s of this model agree with torch to a mean cosine of %.4f only, less than "
         "%s: they run in fp32.",
