@@ -37,6 +37,7 @@ ENOUGH_PICTURES = 8
 # What torch.export can take for any length; in a trace it could be less.
 SHORTEST_IDS = 3
 T = TypeVar("T", "PictureTwin", "TextTwin")
+_IN_TORCH = "%s runs in torch, because %s."
 _NO_EXPORTER = (
     "%s runs in torch: `pip install 'mmsearch[export]'` gets what it takes to export it, which "
     "makes it start and run faster."
@@ -97,11 +98,14 @@ class OnnxTwinEncoder:
     @property
     def arithmetic(self) -> Mapping[Tower, str]:
         """What each tower that was used runs in: "fp32", "int8" or "torch"."""
-        twins = {"pictures": self._pictures, "texts": self._texts}
+        twins: dict[Tower, PictureTwin | TextTwin | None] = {
+            "pictures": self._pictures,
+            "texts": self._texts,
+        }
         found: dict[Tower, str] = dict.fromkeys(self._given_up, "torch")
         for tower, twin in twins.items():
             if twin is not None:
-                found[tower] = twin.stored.record.arithmetic  # type: ignore[index]
+                found[tower] = twin.stored.record.arithmetic
         return found
 
     # -- inside -------------------------------------------------------------------------------
@@ -172,13 +176,15 @@ class OnnxTwinEncoder:
         """The tower's twin, made now; None, with a line that says why, where that cannot be."""
         if tower in self._given_up:
             return None
+        if find_spec("onnx") is None:
+            self._give_up(tower, _NO_EXPORTER, self._name)
+            return None
         fingerprint = self.identity.fingerprint
         arithmetic = wanted_arithmetic(self._precision)
-        if find_spec("onnx") is None:
-            return self._give_up(tower, _NO_EXPORTER, self._name)
         reason = self._store.failure(fingerprint, tower, arithmetic)
         if reason is not None:
-            return self._give_up(tower, "%s runs in torch, because %s.", self._name, reason)
+            self._give_up(tower, _IN_TORCH, self._name, reason)
+            return None
         from retrieval.encoders.exporting.errors import ExportError
 
         try:
@@ -194,21 +200,13 @@ class OnnxTwinEncoder:
         except ExportError as error:
             with suppress(OSError):
                 self._store.note_failure(fingerprint, tower, arithmetic, str(error))
-            return self._give_up(tower, "%s runs in torch, because %s.", self._name, error)
+            reason = str(error)
         except OSError as error:
-            return self._give_up(
-                tower,
-                "%s runs in torch, because its twin cannot be stored (%s).",
-                self._name,
-                error.strerror or error,
-            )
+            reason = f"its twin cannot be stored ({error.strerror or error})"
         except Exception as error:  # Whatever an exporter meets, there is torch to fall back on.
-            return self._give_up(
-                tower,
-                "%s runs in torch, because exporting it failed (%s).",
-                self._name,
-                type(error).__name__,
-            )
+            reason = f"exporting it failed ({type(error).__name__})"
+        self._give_up(tower, _IN_TORCH, self._name, reason)
+        return None
 
     def _writer(
         self, tower: Tower, arithmetic: Arithmetic, pixels: Pixels | None

@@ -39,6 +39,9 @@ def text_tower(model: Any) -> nn.Module:
 
 
 class _AnyPictures(nn.Module):
+    scale: Tensor
+    shift: Tensor
+
     def __init__(self, model: Any, mean: Tensor, deviation: Tensor) -> None:
         super().__init__()
         self.model = model
@@ -53,6 +56,10 @@ class _AnyPictures(nn.Module):
 
 class _ClipPictures(nn.Module):
     """A `VisionTransformer` whose answer is one token's."""
+
+    weights: Tensor
+    places: Tensor
+    start: Tensor
 
     def __init__(self, model: Any, mean: Tensor, deviation: Tensor) -> None:
         super().__init__()
