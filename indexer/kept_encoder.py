@@ -17,9 +17,11 @@ from retrieval.errors import EncoderMismatchError
 from retrieval.preprocessing import Preprocessing
 
 
-def own_encoder(made_by: EncoderIdentity, given: Encoder | None = None) -> Encoder:
+def own_encoder(
+    made_by: EncoderIdentity, given: Encoder | None = None, precision: str = "auto"
+) -> Encoder:
     """The encoder that made an index. Raises EncoderMismatchError, UnknownModelError."""
-    encoder = given or load_encoder(made_by.name)
+    encoder = given or load_encoder(made_by.name, precision)
     if encoder.identity != made_by:
         raise EncoderMismatchError(
             f"The index was made with {made_by.name} ({made_by.fingerprint[:8]}), which is not "
@@ -34,8 +36,9 @@ class KeptEncoder:
     Its methods raise EncoderMismatchError where the model of that name is another by now.
     """
 
-    def __init__(self, identity: EncoderIdentity) -> None:
+    def __init__(self, identity: EncoderIdentity, precision: str = "auto") -> None:
         self._identity = identity
+        self._precision = precision
         self._loaded: Encoder | None = None
         self._lock = threading.Lock()
 
@@ -60,5 +63,5 @@ class KeptEncoder:
     def _own(self) -> Encoder:
         with self._lock:
             if self._loaded is None:
-                self._loaded = own_encoder(self._identity)
+                self._loaded = own_encoder(self._identity, precision=self._precision)
             return self._loaded

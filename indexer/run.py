@@ -34,6 +34,7 @@ from indexer.summary import IndexSummary, Progress, SilentProgress
 from indexer.tokens import restore_tokens
 from retrieval.catalog import Catalog, KnownFile
 from retrieval.encoders.base import Encoder, EncoderIdentity
+from retrieval.encoders.precision import check_precision
 from retrieval.encoders.registry import DEFAULT_MODEL, load_encoder
 from retrieval.errors import EncoderMismatchError
 from retrieval.locations import IndexLocation, locate_index
@@ -50,6 +51,7 @@ def index_folders(
     index_dir: str | os.PathLike[str] | None = None,
     *,
     model: str | None = None,
+    precision: str = "auto",
     encoder: Encoder | None = None,
     vector_index: str | None = None,
     progress: Progress | None = None,
@@ -57,8 +59,9 @@ def index_folders(
 ) -> IndexSummary:
     """Index all pictures below the paths, and forget those that are gone from there.
 
-    `model` names the encoder of a new index; an index that exists keeps its own. `encoder` is for
-    an encoder object of one's own. `vector_index`, one of `retrieval.vectors.kinds.CHOICES`, is
+    `model` names the encoder of a new index; an index that exists keeps its own. `precision` is
+    `fp32`, `int8` or `auto`, see `load_encoder`; an index may hold vectors of both. `encoder` is
+    for an encoder object of one's own. `vector_index`, one of `retrieval.vectors.kinds.CHOICES`, is
     kept in the index; without it an index keeps what was chosen before. Interrupted by Ctrl-C, or
     between two batches once `stop` is set, it keeps what was committed, brings the index file up to
     date and returns a summary that says so.
@@ -85,7 +88,7 @@ def index_folders(
         warnings.filterwarnings("ignore", module=r"PIL\.")
         if lock.was_cut_off:
             catalog.require_sound()
-        choice = _EncoderChoice(catalog, model, encoder)
+        choice = _EncoderChoice(catalog, model, precision, encoder)
         if vector_index is not None:
             _choose_vector_index(catalog, vector_index)
         run = _Run(catalog, location, choice, progress or SilentProgress(), stop)
@@ -97,8 +100,11 @@ def index_folders(
 class _EncoderChoice:
     """The encoder of the index, loaded when it is first needed and not before."""
 
-    def __init__(self, catalog: Catalog, model: str | None, encoder: Encoder | None) -> None:
+    def __init__(
+        self, catalog: Catalog, model: str | None, precision: str, encoder: Encoder | None
+    ) -> None:
         self._made_by = catalog.encoder
+        self._precision = check_precision(precision)
         self._given = encoder
         self._loading = threading.Lock()
         self._loaded: Encoder | None = None
@@ -117,7 +123,7 @@ class _EncoderChoice:
             return self._loaded
 
     def _load(self) -> Encoder:
-        chosen = self._given or load_encoder(self._name)
+        chosen = self._given or load_encoder(self._name, self._precision)
         if self._made_by is not None and chosen.identity != self._made_by:
             raise self._mismatch(f"{chosen.identity.name} ({chosen.identity.fingerprint[:8]})")
         return chosen

@@ -45,6 +45,7 @@ def watch_folders(
     stop: threading.Event,
     report: Callable[[Round], None],
     model: str | None = None,
+    precision: str = "auto",
     encoder: Encoder | None = None,
     quiet_s: float = QUIET_S,
     max_delay_s: float = MAX_DELAY_S,
@@ -68,7 +69,8 @@ def watch_folders(
             raise MmsearchError(f"{path} is a file: name the folder that it is in.")
         if not location.catalog.exists():
             require_there(path)
-    watch = _Watch(location, named, stop, report, model, encoder, (quiet_s, max_delay_s))
+    delays_s = (quiet_s, max_delay_s)
+    watch = _Watch(location, named, stop, report, model, precision, encoder, delays_s)
     watch.run(rescan_s)
 
 
@@ -82,6 +84,7 @@ class _Watch:
         stop: threading.Event,
         report: Callable[[Round], None],
         model: str | None,
+        precision: str,
         encoder: Encoder | None,
         delays_s: tuple[float, float],
     ) -> None:
@@ -90,6 +93,7 @@ class _Watch:
         self._stop = stop
         self._report = report
         self._model = model
+        self._precision = precision
         self._encoder = encoder
         self._delays_s = delays_s
         self._followed: dict[Path, FollowedFolder] = {}
@@ -163,11 +167,12 @@ class _Watch:
             with Catalog.open(self._location.catalog) as catalog:
                 made_by = catalog.encoder
             if made_by is not None and self._model in (None, made_by.name):
-                self._encoder = KeptEncoder(made_by)
+                self._encoder = KeptEncoder(made_by, self._precision)
         return index_folders(
             targets,
             self._location.folder,
             model=self._model,
+            precision=self._precision,
             encoder=self._encoder,
             stop=self._stop,
         )

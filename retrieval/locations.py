@@ -9,6 +9,7 @@ from pathlib import Path
 from platformdirs import user_cache_path, user_data_path
 
 INDEX_DIR_VARIABLE = "MMSEARCH_INDEX_DIR"
+CACHE_DIR_VARIABLE = "MMSEARCH_CACHE_DIR"
 
 
 @dataclass(frozen=True)
@@ -41,5 +42,10 @@ def locate_index(index_dir: str | os.PathLike[str] | None = None) -> IndexLocati
 
 
 def model_cache_dir() -> Path:
-    """Where downloaded and exported models are kept; safe to delete."""
-    return user_cache_path("mmsearch", appauthor=False) / "models"
+    """Where exported models are kept: in $MMSEARCH_CACHE_DIR, else in the user's cache folder.
+
+    Safe to delete.
+    """
+    chosen = os.environ.get(CACHE_DIR_VARIABLE)
+    folder = Path(chosen) if chosen else user_cache_path("mmsearch", appauthor=False)
+    return folder.expanduser().absolute() / "models"

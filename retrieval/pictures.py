@@ -136,6 +136,8 @@ def resize(picture: Image.Image, preprocessing: Preprocessing) -> Image.Image:
     resample = _FILTERS[preprocessing.interpolation]
     if preprocessing.resize == "squash":
         return picture.resize((side, side), resample)
+    if preprocessing.resize == "pad":
+        return _padded(picture, side, resample, preprocessing.fill_value)
     picture = _middle(picture)
     width, height = picture.size
     # The same rounding as torchvision's Resize and CenterCrop, so that vectors agree with CLIP's.
@@ -146,6 +148,20 @@ def resize(picture: Image.Image, preprocessing: Preprocessing) -> Image.Image:
     resized = picture.resize(size, resample) if size != picture.size else picture
     left, top = round((size[0] - side) / 2.0), round((size[1] - side) / 2.0)
     return resized.crop((left, top, left + side, top + side))
+
+
+def _padded(
+    picture: Image.Image, side: int, resample: Image.Resampling, fill_value: int
+) -> Image.Image:
+    """The whole picture in the middle of a square, by the same rounding as open_clip's."""
+    factor = max(picture.size) / side
+    # A thread of a strip still has to have some width.
+    width, height = (max(1, round(length / factor)) for length in picture.size)
+    page = Image.new("RGB", (side, side), (fill_value,) * 3)
+    page.paste(
+        picture.resize((width, height), resample), ((side - width) // 2, (side - height) // 2)
+    )
+    return page
 
 
 def _middle(picture: Image.Image) -> Image.Image:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Resize = Literal["squash", "crop"]
+Resize = Literal["squash", "crop", "pad"]
 Interpolation = Literal["bilinear", "bicubic"]
 
 
@@ -18,9 +18,11 @@ class Preprocessing:
     """The resize rule of an encoder.
 
     `resize`: "squash" scales both sides to `size_px`, keeping the whole picture in view;
-    "crop" scales the shorter side to `size_px` and keeps the centre square, as CLIP does.
+    "crop" scales the shorter side to `size_px` and keeps the centre square, as CLIP does; "pad"
+    scales the longer side to `size_px` and fills the rest with the grey `fill_value`, 0 to 255.
     """
 
     size_px: int
     resize: Resize = "crop"
     interpolation: Interpolation = "bicubic"
+    fill_value: int = 0

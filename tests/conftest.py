@@ -17,6 +17,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from photos import copy_photos
 
 
+@pytest.fixture(scope="session", autouse=True)
+def model_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where models are exported to: not the cache of whoever runs the tests."""
+    folder = tmp_path_factory.mktemp("cache")
+    os.environ["MMSEARCH_CACHE_DIR"] = str(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of real photographs; to be read only."""

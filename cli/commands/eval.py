@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli.options import precision_option
 from cli.stage_progress import StageBar
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 )
 @click.option("--split", metavar="NAME", help="Keep to one split of the captions, such as dev.")
 @click.option("--model", metavar="NAME", help="The model to measure; see `mmsearch models`.")
+@precision_option
 @click.option(
     "--rerank",
     default="auto",
@@ -47,6 +49,7 @@ def command(
     images: Path,
     split: str | None,
     model: str | None,
+    precision: str,
     rerank: str,
     candidates: int,
     as_json: bool,
@@ -64,7 +67,7 @@ def command(
     from retrieval.evaluation.second_stages import choose_second_stage
 
     pictures = read_captions(captions, split=split)
-    encoder = load_encoder(model or DEFAULT_MODEL)
+    encoder = load_encoder(model or DEFAULT_MODEL, precision)
     stage = choose_second_stage(rerank, encoder, images)
     with StageBar() as bar:
         found = evaluate(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli.options import precision_option
 from cli.output import count, show_path, write_json
 from retrieval.vectors.kinds import CHOICES
 
@@ -20,6 +21,7 @@ INTERRUPTED = 130
 @click.command("index")
 @click.argument("paths", nargs=-1, type=click.Path(), metavar="[PATH]...")
 @click.option("--model", metavar="NAME", help="The model of a new index; see `mmsearch models`.")
+@precision_option
 @click.option(
     "--vector-index",
     type=click.Choice(CHOICES),
@@ -36,6 +38,7 @@ def command(
     index_dir: str | None,
     paths: tuple[str, ...],
     model: str | None,
+    precision: str,
     vector_index: str | None,
     strict: bool,
     as_json: bool,
@@ -55,7 +58,12 @@ def command(
     is_first_run = not location.catalog.exists()
     chosen = list(paths) or _indexed_folders(location)
     summary = index_folders(
-        chosen, index_dir, model=model, vector_index=vector_index, progress=ProgressBar()
+        chosen,
+        index_dir,
+        model=model,
+        precision=precision,
+        vector_index=vector_index,
+        progress=ProgressBar(),
     )
     if as_json:
         write_json(summary_record(summary))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli.options import precision_option
 from cli.output import show_path
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ INTERRUPTED = 130
 @click.command("watch")
 @click.argument("paths", nargs=-1, type=click.Path(), metavar="[PATH]...")
 @click.option("--model", metavar="NAME", help="The model of a new index; see `mmsearch models`.")
+@precision_option
 @click.option(
     "--quiet",
     "quiet_s",
@@ -55,6 +57,7 @@ def command(
     index_dir: str | None,
     paths: tuple[str, ...],
     model: str | None,
+    precision: str,
     quiet_s: float,
     max_delay_s: float,
     rescan_s: float,
@@ -90,6 +93,7 @@ def command(
         stop=stop,
         report=report,
         model=model,
+        precision=precision,
         quiet_s=quiet_s,
         max_delay_s=max_delay_s,
         rescan_s=rescan_s,

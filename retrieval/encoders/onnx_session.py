@@ -14,23 +14,28 @@ if TYPE_CHECKING:
 
 
 class OnnxSession:
-    """One ONNX graph on the CPU. Making this object is free; the graph loads at the first run."""
+    """One ONNX graph on the CPU. Making this object is free; the graph loads at the first run.
 
-    def __init__(self, path: Path) -> None:
+    `weight_bits`: how many bits the largest quantised weight takes.
+    """
+
+    def __init__(self, path: Path, weight_bits: int = 8) -> None:
         self._path = path
+        self._weight_bits = weight_bits
         self._session: onnxruntime.InferenceSession | None = None
         self._lock = threading.Lock()
 
     def run(self, outputs: list[str], inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """The named outputs for the named inputs. Safe to call from several threads."""
-        found: list[np.ndarray] = self._load().run(outputs, dict(inputs))
+        found: list[np.ndarray] = self.load().run(outputs, dict(inputs))
         return found
 
     def output_names(self) -> list[str]:
         """What the graph can be asked for."""
-        return [output.name for output in self._load().get_outputs()]
+        return [output.name for output in self.load().get_outputs()]
 
-    def _load(self) -> Any:
+    def load(self) -> Any:
+        """The session itself; the first call loads the graph."""
         with self._lock:
             if self._session is None:
                 import onnxruntime
@@ -39,7 +44,9 @@ class OnnxSession:
                 options.log_severity_level = 3
                 # Without VNNI the quick eight-bit kernels overflow: the built-in model's vectors
                 # would have a cosine of 0.86 to the right ones. Elsewhere this changes nothing.
-                options.add_session_config_entry("session.x64quantprecision", "1")
+                # Weights of seven bits do not overflow them.
+                if self._weight_bits > 7:
+                    options.add_session_config_entry("session.x64quantprecision", "1")
                 self._session = onnxruntime.InferenceSession(
                     self._path, options, providers=["CPUExecutionProvider"]
                 )

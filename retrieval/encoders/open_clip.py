@@ -23,7 +23,7 @@ from retrieval.preprocessing import Preprocessing
 if TYPE_CHECKING:
     import torch
 
-_RESIZES = {"shortest": "crop", "squash": "squash"}
+_RESIZES = {"shortest": "crop", "squash": "squash", "longest": "pad"}
 
 
 class OpenClipEncoder:
@@ -46,24 +46,24 @@ class OpenClipEncoder:
     @cached_property
     def identity(self) -> EncoderIdentity:
         """Name, dimension and fingerprint, a hash of the weights and the preprocessing."""
-        model = self._loaded.model
+        model = self.loaded.model
         digest = hashlib.blake2b(digest_size=16)
-        digest.update(json.dumps(self._loaded.preprocess_config, sort_keys=True).encode())
+        digest.update(json.dumps(self.loaded.preprocess_config, sort_keys=True).encode())
         for key, tensor in sorted(model.state_dict().items()):
             digest.update(key.encode())
             digest.update(tensor.detach().cpu().contiguous().flatten().float().numpy().tobytes())
-        return EncoderIdentity(self._name, self._loaded.dim, digest.hexdigest())
+        return EncoderIdentity(self._name, self.loaded.dim, digest.hexdigest())
 
     @property
     def preprocessing(self) -> Preprocessing:
         """How a decoded picture becomes the pixels that `encode_pictures` takes."""
-        return self._loaded.preprocessing
+        return self.loaded.preprocessing
 
     def encode_pictures(self, pixels: Pixels) -> PictureEncoding:
         """Encode pixels, uint8 (n, size_px, size_px, 3) RGB."""
         import torch
 
-        loaded = self._loaded
+        loaded = self.loaded
         with torch.inference_mode():
             inputs = torch.from_numpy(np.ascontiguousarray(pixels)).to(loaded.device)
             inputs = inputs.permute(0, 3, 1, 2).float().div_(255.0)
@@ -75,13 +75,14 @@ class OpenClipEncoder:
         """Encode n texts; what exceeds the model's context is cut off."""
         import torch
 
-        loaded = self._loaded
+        loaded = self.loaded
         with torch.inference_mode():
             tokens = loaded.tokenizer(list(texts)).to(loaded.device)
             return TextEncoding(_as_vectors(loaded.model.encode_text(tokens, normalize=True)))
 
     @cached_property
-    def _loaded(self) -> LoadedOpenClip:
+    def loaded(self) -> LoadedOpenClip:
+        """The model itself; the first use loads it."""
         with self._lock:
             return LoadedOpenClip(self._name)
 
@@ -164,7 +165,8 @@ def _preprocessing(name: str, config: dict[str, Any]) -> Preprocessing:
             f"({config['resize_mode']}, {config['interpolation']}, {width} × {height}): "
             "use another model."
         )
-    return Preprocessing(height, resize, config["interpolation"])  # type: ignore[arg-type]
+    fill_value = int(config.get("fill_color") or 0) if resize == "pad" else 0
+    return Preprocessing(height, resize, config["interpolation"], fill_value)  # type: ignore[arg-type]
 
 
 def _as_vectors(features: torch.Tensor) -> np.ndarray:

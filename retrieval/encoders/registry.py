@@ -7,6 +7,7 @@ from pathlib import Path
 
 from retrieval.encoders.base import Encoder
 from retrieval.encoders.compact import COMPACT_DIR, CompactEncoder
+from retrieval.encoders.precision import check_precision
 from retrieval.errors import UnknownModelError
 
 DEFAULT_MODEL = "compact"
@@ -22,21 +23,28 @@ class ModelInfo:
     size_bytes: int | None
 
 
-def load_encoder(name: str = DEFAULT_MODEL) -> Encoder:
+def load_encoder(name: str = DEFAULT_MODEL, precision: str = "auto") -> Encoder:
     """The encoder called `name`: `compact`, a folder of such a model, or any open_clip name.
 
-    Weights load when the encoder is first used. Raises UnknownModelError where the name cannot be
+    `precision`: `fp32`, `int8`, or `auto`, which is int8 where the processor gains by it; vectors
+    of one and the other can be mixed. The compact model comes in int8 alone. Weights load when
+    the encoder is first used. Raises UnknownModelError where the name or the precision cannot be
     one; a name that open_clip does not know comes out at the first use.
     """
-    if name == DEFAULT_MODEL:
-        return CompactEncoder()
-    if (Path(name) / "image.onnx").exists():
-        return CompactEncoder(Path(name), name)
+    chosen = check_precision(precision)
+    is_folder = (Path(name) / "image.onnx").exists()
+    if name == DEFAULT_MODEL or is_folder:
+        if chosen == "fp32":
+            raise UnknownModelError(
+                f"The model {name} comes in int8 alone: leave out --precision, or choose another "
+                "model."
+            )
+        return CompactEncoder() if name == DEFAULT_MODEL else CompactEncoder(Path(name), name)
     if not name.strip():
         raise UnknownModelError("A model needs a name: see `mmsearch models`.")
-    from retrieval.encoders.open_clip import OpenClipEncoder
+    from retrieval.encoders.onnx_twin import OnnxTwinEncoder
 
-    return OpenClipEncoder(name)
+    return OnnxTwinEncoder(name, chosen)
 
 
 def list_models() -> list[ModelInfo]:
@@ -47,6 +55,22 @@ def list_models() -> list[ModelInfo]:
         ModelInfo(STEP_UP_MODEL, "open_clip: a good step up, downloaded once", None),
         ModelInfo("NAME/TAG", "any model of open_clip: `mmsearch models --all` lists them", None),
         ModelInfo("NAME/FILE", "an open_clip model with a checkpoint of your own", None),
+        *_exported(),
+    ]
+
+
+def _exported() -> list[ModelInfo]:
+    from retrieval.encoders.twin_store import TwinStore
+
+    return [
+        ModelInfo(
+            twin.name,
+            "exported: "
+            + ", ".join(f"{tower} in {kind}" for tower, kind in twin.arithmetics.items()),
+            twin.size_bytes,
+        )
+        for twin in TwinStore.of_user().listing()
+        if twin.name != STEP_UP_MODEL
     ]
 
 

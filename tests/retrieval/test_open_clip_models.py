@@ -12,10 +12,12 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from retrieval.encoders.open_clip import OpenClipEncoder
 from retrieval.encoders.registry import load_encoder
 from retrieval.errors import UnknownModelError
 from retrieval.pictures import read_picture, to_pixels
 from tests.photos import copy_photos
+from tests.retrieval.small_open_clip import save_model
 
 NAME = "mmsearch-test-tiny"
 CONFIG = {
@@ -57,7 +59,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 def test_a_saved_folder_gives_open_clip_s_own_vectors(saved: Path, photos: list[Path]) -> None:
-    encoder = load_encoder(str(saved / "saved"))
+    encoder = OpenClipEncoder(str(saved / "saved"))
     model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{saved / 'saved'}")
     model.eval()
     opened = [read_picture(photo) for photo in photos]
@@ -72,21 +74,38 @@ def test_a_saved_folder_gives_open_clip_s_own_vectors(saved: Path, photos: list[
     assert np.allclose(encoder.encode_texts(TEXTS).vectors, expected_texts, atol=1e-4)
 
 
-def test_pixels_are_prepared_as_open_clip_prepares_them(saved: Path, photos: list[Path]) -> None:
-    encoder = load_encoder(str(saved / "saved"))
-    model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{saved / 'saved'}")
+@pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
+@pytest.mark.parametrize("resize_mode", ["shortest", "longest", "squash"])
+def test_pixels_are_prepared_as_open_clip_prepares_them(
+    resize_mode: str, interpolation: str, photos: list[Path], tmp_path: Path
+) -> None:
+    settings = {
+        "resize_mode": resize_mode,
+        "interpolation": interpolation,
+        "mean": (0.5, 0.4, 0.3),
+        "std": (0.2, 0.3, 0.25),
+        "fill_color": 40,
+    }
+    name = f"mmsearch-test-{resize_mode}-{interpolation}"
+    folder = save_model(tmp_path / "model", CONFIG, name, preprocess=settings)
+    preprocessing = OpenClipEncoder(str(folder)).preprocessing
+    model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{folder}")
     config = open_clip.get_model_preprocess_cfg(model)
+    assert {key: config[key] for key in ("resize_mode", "interpolation")} == {
+        "resize_mode": resize_mode,
+        "interpolation": interpolation,
+    }
     mean, deviation = (torch.tensor(config[key]).view(3, 1, 1) for key in ("mean", "std"))
     for photo in photos:
         picture = read_picture(photo)
         theirs = (preprocess(picture) * deviation + mean).permute(1, 2, 0).numpy()
-        ours = to_pixels(picture, encoder.preprocessing) / 255.0
+        ours = to_pixels(picture, preprocessing) / 255.0
         assert np.abs(ours - theirs).max() <= 1.0 / 255.0 + 1e-6
 
 
 def test_a_checkpoint_on_disk_is_the_same_model(saved: Path) -> None:
-    from_file = load_encoder(f"{NAME}/{saved / 'checkpoint.pt'}")
-    from_folder = load_encoder(str(saved / "saved"))
+    from_file = OpenClipEncoder(f"{NAME}/{saved / 'checkpoint.pt'}")
+    from_folder = OpenClipEncoder(str(saved / "saved"))
     assert from_file.identity.dim == 32
     assert np.allclose(
         from_file.encode_texts(TEXTS).vectors, from_folder.encode_texts(TEXTS).vectors, atol=1e-6
