@@ -16,7 +16,7 @@ from indexer.lock import writer_lock
 from indexer.roots import absolute
 from retrieval.catalog import Catalog
 from retrieval.catalog.copying import copy_catalog, verify_copy
-from retrieval.catalog.replacing import follow_on, overwrite, set_aside
+from retrieval.catalog.replacing import follow_on, overwrite, set_aside, take_place
 from retrieval.errors import CatalogError, MmsearchError
 from retrieval.locations import IndexLocation, locate_index
 from retrieval.token_cache import TokenCache, discard
@@ -71,7 +71,8 @@ def restore(
     An index that is there already is left alone unless it is to be replaced; then its catalogue
     is kept beside the new one as `catalog.replaced-DATE.sqlite`. Programs that are asking it
     meanwhile go on with the restored one. Raises MmsearchError where an index is there,
-    CatalogError where the file is no sound catalogue, IndexBusyError while another process writes.
+    CatalogError where the file is no sound catalogue, IndexBusyError while another process writes,
+    StorageError where the disk is full.
     """
     location = locate_index(index_dir)
     source = absolute(file)
@@ -102,8 +103,8 @@ def _put_in_place(source: Path, location: IndexLocation, was_there: bool) -> Pat
     try:
         copy_catalog(source, fresh)
         if not was_there:
-            discard(location.tokens)
-            fresh.replace(location.catalog)
+            _discard_copies(location)
+            take_place(fresh, location.catalog)
             return None
         aside = _free_name(location)
         try:
@@ -113,9 +114,9 @@ def _put_in_place(source: Path, location: IndexLocation, was_there: bool) -> Pat
             _keep_tokens(location, same)
         except CatalogError:
             # What is there is damaged, perhaps past reading: keep its files as they are.
-            discard(location.tokens)
+            _discard_copies(location)
             set_aside(location.catalog, aside)
-            fresh.replace(location.catalog)
+            take_place(fresh, location.catalog)
             return aside
         overwrite(location.catalog, fresh)
         return aside
@@ -123,6 +124,12 @@ def _put_in_place(source: Path, location: IndexLocation, was_there: bool) -> Pat
         for suffix in ("", "-journal", "-wal", "-shm"):
             with suppress(OSError):
                 fresh.with_name(fresh.name + suffix).unlink()
+
+
+def _discard_copies(location: IndexLocation) -> None:
+    """Have nothing be taken for a copy of the catalogue that comes."""
+    discard(location.tokens)
+    VectorStore(location.folder).disown()
 
 
 def _keep_tokens(location: IndexLocation, ids: set[int]) -> None:

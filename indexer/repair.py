@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from indexer.lock import writer_lock
 from retrieval.catalog import Catalog
+from retrieval.catalog.replacing import set_aside, take_place
 from retrieval.catalog.salvage import Salvaged, delete_database, fold_log_in, salvage
 from retrieval.encoders.base import EncoderIdentity
 from retrieval.encoders.registry import DEFAULT_MODEL, load_encoder
@@ -175,17 +175,7 @@ def _keep_damaged(path: Path) -> Path:
     while kept.exists():
         number += 1
         kept = path.with_name(f"catalog-damaged-{stamp}-{number}.sqlite")
-    for suffix in ("-wal", ""):
-        source = path.with_name(path.name + suffix)
-        if not source.exists():
-            continue
-        target = kept.with_name(kept.name + suffix)
-        try:
-            os.link(source, target)
-        except OSError:
-            # Some file systems know no second names.
-            shutil.copyfile(source, target)
-            sync_file(target)
+    set_aside(path, kept)
     return kept
 
 
@@ -193,11 +183,7 @@ def _put_in_place(ready: Path, path: Path, store: VectorStore) -> None:
     """Let the new catalogue take the place of the damaged one, whose log must not reach it."""
     # Pictures of which no trace was left are in the vector index still.
     store.disown()
-    for suffix in _LOGS:
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
-    sync_folder(path.parent)
-    ready.replace(path)
-    sync_folder(path.parent)
+    take_place(ready, path)
 
 
 def _summary(

@@ -5,14 +5,15 @@ SQLite's own online backup reads one committed state, whatever happens beside it
 
 from __future__ import annotations
 
-import os
+import errno
 import secrets
 import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
 
 from retrieval.catalog.schema import SCHEMA_VERSION
-from retrieval.errors import CatalogError
+from retrieval.errors import CatalogError, StorageError
+from retrieval.storage import is_nearly_full, sync_file, sync_folder
 
 _PAGES_A_STEP = 4096
 _PAUSE_S = 0.01
@@ -22,7 +23,7 @@ def copy_catalog(source: Path, target: Path) -> int:
     """Write the committed state of the catalogue `source` to `target`, replacing what is there.
 
     The copy takes its name when it is complete, checked and on the disk; returns how many
-    pictures it has. Raises CatalogError.
+    pictures it has. Raises CatalogError, StorageError where the disk is full.
     """
     temporary = target.with_name(f"{target.name}.{secrets.token_hex(4)}.tmp")
     try:
@@ -39,11 +40,15 @@ def copy_catalog(source: Path, target: Path) -> int:
             # One file that can be carried elsewhere, without a -wal beside it.
             new.execute("PRAGMA journal_mode = DELETE")
         pictures = verify_copy(temporary)
-        _sync(temporary)
+        sync_file(temporary)
         temporary.replace(target)
-        _sync(target.parent)
+        sync_folder(target.parent)
         return pictures
     except (sqlite3.Error, OSError) as error:
+        if _is_full(error, target.parent):
+            raise StorageError(
+                f"The disk is full where {target} is to be written: make space and run again."
+            ) from error
         raise CatalogError(f"{source} cannot be copied to {target} ({error}).") from error
     finally:
         for suffix in ("", "-journal", "-wal", "-shm"):
@@ -79,14 +84,7 @@ def verify_copy(path: Path) -> int:
     return pictures
 
 
-def _sync(path: Path) -> None:
-    """Have the disk take it. Folders cannot be opened on every system."""
-    try:
-        handle = os.open(path, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        with suppress(OSError):
-            os.fsync(handle)
-    finally:
-        os.close(handle)
+def _is_full(error: Exception, folder: Path) -> bool:
+    code = getattr(error, "sqlite_errorcode", None)
+    number = getattr(error, "errno", None)
+    return code == sqlite3.SQLITE_FULL or number == errno.ENOSPC or is_nearly_full(folder)

@@ -8,11 +8,13 @@ made from the old catalogue sees a change like any other and catches up.
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 from retrieval.errors import CatalogError
+from retrieval.storage import sync_file, sync_folder
 
 _SAME = """
 SELECT new.id FROM pictures new JOIN old.pictures former ON former.id = new.id
@@ -78,9 +80,25 @@ def overwrite(target: Path, source: Path) -> None:
         raise CatalogError(f"The catalogue {target} cannot be replaced ({error}).") from error
 
 
-def set_aside(catalog: Path, aside: Path) -> None:
-    """Rename a catalogue's file, and the journal that belongs to it where there is one."""
-    for suffix in ("-wal", "-shm", ""):
-        part = catalog.with_name(catalog.name + suffix)
-        if part.exists():
-            part.rename(aside.with_name(aside.name + suffix))
+def set_aside(catalog: Path, kept: Path) -> None:
+    """Give a damaged catalogue a second name, and the log that belongs to it."""
+    for suffix in ("-wal", ""):
+        source = catalog.with_name(catalog.name + suffix)
+        if not source.exists():
+            continue
+        target = kept.with_name(kept.name + suffix)
+        try:
+            os.link(source, target)
+        except OSError:
+            # Some file systems know no second names.
+            shutil.copyfile(source, target)
+            sync_file(target)
+
+
+def take_place(successor: Path, catalog: Path) -> None:
+    """Rename a catalogue to that of another, whose log must not reach it."""
+    for suffix in ("-wal", "-shm"):
+        catalog.with_name(catalog.name + suffix).unlink(missing_ok=True)
+    sync_folder(catalog.parent)
+    successor.replace(catalog)
+    sync_folder(catalog.parent)
