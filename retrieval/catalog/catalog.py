@@ -7,6 +7,7 @@ in this package only. SQLite by default, any database SQLAlchemy knows by URL.
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress

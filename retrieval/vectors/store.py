@@ -179,7 +179,7 @@ class VectorStore:
         None where it is of another generation, damaged, or not exact.
         """
         manifest = self.manifest()
-        if manifest is None or manifest.generation != generation or manifest.kind != EXACT:
+        if manifest is None or manifest.generation != generation or manifest.kind != FLAT_HALVES:
             return None
         path = self._folder / manifest.file
         try:
