@@ -39,7 +39,10 @@ FROM pictures JOIN roots ON roots.id = pictures.root_id WHERE pictures.id IN ({m
 
 
 class CatalogReader:
-    """A catalogue for asking. Thread-safe."""
+    """A catalogue for asking. Thread-safe.
+
+    What it cannot make sense of is asked of `full`, whose errors speak to people.
+    """
 
     def __init__(self, path: Path, connection: sqlite3.Connection | None) -> None:
         self._path = path
@@ -80,17 +83,23 @@ class CatalogReader:
         facts = dict(rows)
         if "encoder_name" not in facts:
             return None
-        return EncoderIdentity(
-            name=facts["encoder_name"],
-            dim=int(facts["encoder_dim"]),
-            fingerprint=facts["encoder_fingerprint"],
-        )
+        try:
+            return EncoderIdentity(
+                name=facts["encoder_name"],
+                dim=int(facts["encoder_dim"]),
+                fingerprint=facts["encoder_fingerprint"],
+            )
+        except (KeyError, TypeError, ValueError):
+            return self.full.encoder
 
     @property
     def generation(self) -> int:
         """How many changes the catalogue has seen; a copy with the same number is up to date."""
         rows = self._rows(_GENERATION)
-        return self.full.generation if rows is None else int(rows[0][0])
+        try:
+            return self.full.generation if rows is None else int(rows[0][0])
+        except (IndexError, TypeError, ValueError):
+            return self.full.generation
 
     def pictures(self, ids: Sequence[int]) -> dict[int, Picture]:
         """The pictures with these ids, by id; an id that is not there is left out."""
@@ -98,12 +107,12 @@ class CatalogReader:
         for start in range(0, len(ids), _IDS_A_STATEMENT):
             chunk = list(ids[start : start + _IDS_A_STATEMENT])
             rows = self._rows(_PICTURES.format(marks=",".join("?" * len(chunk))), chunk)
+            try:
+                found |= {row[0]: _picture(*row) for row in rows or ()}
+            except (TypeError, ValueError):
+                rows = None
             if rows is None:
                 return self.full.pictures(ids)
-            for id_, root, path, width_px, height_px, taken in rows:
-                where = Path(os.fsdecode(root)) / os.fsdecode(path)
-                taken_at = None if taken is None else datetime.fromisoformat(taken)
-                found[id_] = Picture(id_, where, width_px, height_px, taken_at)
         return found
 
     def changes_since(
@@ -135,8 +144,19 @@ class CatalogReader:
             try:
                 return self._connection.execute(statement, values).fetchall()
             except sqlite3.Error:
-                # Its error would be another than that of the catalogue, which speaks to people.
                 return None
+
+
+def _picture(
+    id_: int, root: bytes, path: bytes, width_px: int, height_px: int, taken_at: str | None
+) -> Picture:
+    return Picture(
+        id_,
+        Path(os.fsdecode(root)) / os.fsdecode(path),
+        width_px,
+        height_px,
+        None if taken_at is None else datetime.fromisoformat(taken_at),
+    )
 
 
 def _connect(path: Path) -> sqlite3.Connection | None:

@@ -157,7 +157,7 @@ class FaissIndex:
         return int(self._index.remove_ids(selector))
 
     def vectors_of(self, ids: Ids) -> tuple[Ids, NDArray[np.float16]]:
-        """Those of the ids that it holds, ascending, with their vectors (n, dim); `exact` only."""
+        """Those of the ids that it holds, ascending, with their vectors (n, dim); `SQfp16` only."""
         import faiss
 
         held = faiss.vector_to_array(self._index.id_map)
