@@ -35,6 +35,8 @@ def restore_tokens(
     batches once `stop` is set.
     """
     kept = tokens.ids()
+    if kept is None:
+        return
     stray = np.setdiff1d(kept, catalog.picture_ids(), assume_unique=True)
     if len(stray):
         tokens.remove(stray.tolist())

@@ -24,6 +24,7 @@ from retrieval.storage import disk_full, is_nearly_full
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+U = TypeVar("U")
 
 Tokens = NDArray[np.int8]
 MAX_TOKEN_BYTES = 16 * 1024
@@ -131,14 +132,16 @@ class TokenCache:
                     raise self._stuck(str(error)) from error
                 self._begin_anew()
 
-    def ids(self) -> NDArray[np.int64]:
-        """The pictures that have tokens, int64 (n,) ascending."""
+    def ids(self) -> NDArray[np.int64] | None:
+        """The pictures that have tokens, int64 (n,) ascending; None where that cannot be told."""
+        if self._stands_in:
+            return None
 
         def read(connection: sqlite3.Connection) -> NDArray[np.int64]:
             rows = connection.execute("SELECT picture_id FROM tokens ORDER BY picture_id")
             return np.fromiter((row[0] for row in rows), dtype=np.int64)
 
-        return self._attempt(read, np.empty(0, dtype=np.int64))
+        return self._attempt(read, None)
 
     def __len__(self) -> int:
         def count(connection: sqlite3.Connection) -> int:
@@ -162,7 +165,7 @@ class TokenCache:
     ) -> None:
         self.close()
 
-    def _attempt(self, action: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
+    def _attempt(self, action: Callable[[sqlite3.Connection], T], otherwise: U) -> T | U:
         with self._lock:
             try:
                 return action(self._connection)

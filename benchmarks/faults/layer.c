@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -160,6 +161,26 @@ int rename(const char *from, const char *to) {
 int unlink(const char *path) {
     REAL(unlink);
     CHANGE(action != FAIL && is_ours(path), real(path));
+}
+
+/* A full disk says that it is full to those who ask. */
+static int says_full(void) {
+    long n = atomic_load(&counter);
+    return armed && action == FAIL && error_number == ENOSPC && n >= at && n <= until;
+}
+
+int statvfs(const char *path, struct statvfs *facts) {
+    REAL(statvfs);
+    int result = real(path, facts);
+    if (result == 0 && says_full()) facts->f_bavail = facts->f_bfree = 0;
+    return result;
+}
+
+int statvfs64(const char *path, struct statvfs64 *facts) {
+    REAL(statvfs64);
+    int result = real(path, facts);
+    if (result == 0 && says_full()) facts->f_bavail = facts->f_bfree = 0;
+    return result;
 }
 
 #define OPEN(name) \

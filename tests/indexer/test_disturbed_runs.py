@@ -119,7 +119,8 @@ def test_lost_tokens_are_made_again_by_the_next_run(tmp_path: Path) -> None:
     index_folders([library], index_dir, encoder=ColourEncoder())
     assert state_of(index_dir) == before
     with TokenCache.open(index_dir / "tokens.sqlite", "c0") as tokens:
-        assert tokens.ids().tolist() == [1, 2, 3, 4, 5]
+        ids = tokens.ids()
+    assert ids is not None and ids.tolist() == [1, 2, 3, 4, 5]
 
 
 def state_tokens(tokens: TokenCache) -> object:
