@@ -13,7 +13,7 @@ import secrets
 import time
 import zlib
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 MANIFEST = "vectors.json"
 # A large copy is not written again for a handful of changes: readers catch up on those.
-_LARGE_COUNT = 100_000
+_LARGE_COUNT = 500_000
 _TOLERATED_LAG = 0.01
 # A graph keeps the nodes of removed vectors; with more of them it is made anew.
 _TOLERATED_REMOVED = 0.2
@@ -143,7 +143,13 @@ class VectorStore:
             self._write(_build(catalog))
             return
         caught_up = snapshot.caught_up(catalog)
-        if caught_up.generation == manifest.generation or (
+        if caught_up.generation == manifest.generation:
+            return
+        if not caught_up.index.pending:
+            # What changed was no vector: without this, every question would look for it.
+            self._write_manifest(replace(manifest, generation=caught_up.generation))
+            return
+        if (
             manifest.count >= _LARGE_COUNT
             and caught_up.index.pending < manifest.count * _TOLERATED_LAG
         ):
@@ -255,17 +261,20 @@ class VectorStore:
                 recall=built.recall,
             )
             temporary.replace(path)
-            listing = self._folder / f"vectors-{secrets.token_hex(4)}.json.tmp"
-            listing.write_text(json.dumps(asdict(manifest), indent=1), "utf-8")
-            sync_file(listing)
-            listing.replace(self._folder / MANIFEST)
-            sync_folder(self._folder)
+            self._write_manifest(manifest)
         finally:
             temporary.unlink(missing_ok=True)
         if previous is not None:
             # Where the system refuses to delete a file in use, the next writer does it.
             with suppress(OSError):
                 (self._folder / previous.file).unlink(missing_ok=True)
+
+    def _write_manifest(self, manifest: Manifest) -> None:
+        listing = self._folder / f"vectors-{secrets.token_hex(4)}.json.tmp"
+        listing.write_text(json.dumps(asdict(manifest), indent=1), "utf-8")
+        sync_file(listing)
+        listing.replace(self._folder / MANIFEST)
+        sync_folder(self._folder)
 
 
 def _build(catalog: Catalog) -> Built:

@@ -178,3 +178,18 @@ def test_damage_to_a_file_too_large_to_be_checked_at_each_start_is_not_carried_o
     monkeypatch.undo()
     assert store.load(catalog).index.pending == 0
     assert answers(store, catalog) == before
+
+
+def test_a_change_of_no_vector_leaves_the_file_and_moves_its_generation_on(
+    tmp_path: Path, catalog: Catalog
+) -> None:
+    store = VectorStore(tmp_path)
+    store.refresh(catalog)
+    before = index_file(tmp_path)
+    with catalog.transaction() as change:
+        change.add_root(Path("/elsewhere"))
+    store.refresh(catalog)
+    manifest = store.manifest()
+    assert manifest is not None
+    assert manifest.generation == catalog.generation
+    assert index_file(tmp_path) == before
