@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -81,13 +81,13 @@ class Decoders:
         a process too long or ends it. Raises MmsearchError where no process can be started.
         """
         try:
-            return self._attempt(data, preprocessing, self._share_bytes)
+            return self._attempt(data, preprocessing, self._share_bytes, self._idle_process)
         except _ProcessDiedError as death:
             if death.was_too_slow:
                 raise self._too_slow() from death
-        # It may have died of what was decoded beside it.
+        # It may have died of what was decoded beside it, or before it in the same process.
         try:
-            return self._attempt(data, preprocessing, PIXEL_BUDGET_BYTES)
+            return self._attempt(data, preprocessing, PIXEL_BUDGET_BYTES, self._fresh_process)
         except _ProcessDiedError as death:
             if death.was_too_slow:
                 raise self._too_slow() from death
@@ -103,10 +103,14 @@ class Decoders:
             process.kill()
 
     def _attempt(
-        self, data: bytes, preprocessing: Preprocessing, memory_bytes: int
+        self,
+        data: bytes,
+        preprocessing: Preprocessing,
+        memory_bytes: int,
+        get_process: Callable[[], _Process],
     ) -> DecodedPicture:
         header = {"preprocessing": asdict(preprocessing), "memory_bytes": memory_bytes}
-        with self._borrowed() as process:
+        with self._borrowed(get_process) as process:
             with self._budget.hold(memory_bytes):
                 answer, length = process.ask(header, data)
             if "needs_bytes" in answer:
@@ -117,31 +121,49 @@ class Decoders:
             return process.receive_picture(answer, length, preprocessing.size_px)
 
     @contextmanager
-    def _borrowed(self) -> Iterator[_Process]:
+    def _borrowed(self, get_process: Callable[[], _Process]) -> Iterator[_Process]:
         """A process of one's own for the length of the block."""
         with self._places:
             with self._lock:
                 self._require_open()
-                process = self._idle.pop() if self._idle else _Process(self._limits)
+                process = get_process()
                 self._busy.add(process)
                 if self._watch is None:
                     self._watch = threading.Thread(target=self._watch_over, daemon=True)
                     self._watch.start()
+            has_answered = False
             try:
                 process.wait_until_ready()
                 yield process
-            except _ProcessDiedError:
-                # Those that `close` killed say nothing about their file.
+                has_answered = True
+            except PictureError:
+                has_answered = True
+                raise
+            except (_ProcessDiedError, MmsearchError):
+                # Those that `close` ended say nothing about their file.
                 self._require_open()
-                self.deaths += 1
                 raise
             finally:
                 with self._lock:
                     self._busy.discard(process)
-                    if process.is_usable and not self._closed.is_set():
+                    if has_answered and not self._closed.is_set():
                         self._idle.append(process)
                     else:
+                        self.deaths += not self._closed.is_set()
                         process.kill()
+
+    def _idle_process(self) -> _Process:
+        while self._idle:
+            process = self._idle.pop()
+            if process.is_alive():
+                return process
+        return _Process(self._limits)
+
+    def _fresh_process(self) -> _Process:
+        # In the place of an idle one, so that there are no more than there should be.
+        if self._idle:
+            self._idle.pop().kill()
+        return _Process(self._limits)
 
     def _watch_over(self) -> None:
         while not self._closed.wait(_WATCH_EVERY_S):
@@ -175,7 +197,6 @@ class _Process:
         self._deadline_s: float | None = None
         self._is_overdue = False
         self._is_ready = False
-        self.is_usable = True
         # In a group of its own, so that Ctrl-C reaches only the run, which then ends it.
         group: dict[str, Any] = (
             {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
@@ -205,7 +226,6 @@ class _Process:
         try:
             receive_header(self._replies)
         except (EOFError, ValueError) as error:
-            self.is_usable = False
             raise MmsearchError(
                 f"The process that decodes pictures ends as it starts ({self._how_it_ended()})."
             ) from error
@@ -240,6 +260,10 @@ class _Process:
         except (OSError, EOFError, ValueError, KeyError) as error:
             raise self._death() from error
 
+    def is_alive(self) -> bool:
+        """Whether it still runs: an idle one may have been ended from outside."""
+        return self._process.poll() is None
+
     def kill_if_overdue(self) -> None:
         """End it where its file has taken too long."""
         deadline_s = self._deadline_s
@@ -249,19 +273,17 @@ class _Process:
 
     def kill(self) -> None:
         """End it."""
-        self.is_usable = False
         self._process.kill()
         self._process.wait()
 
     def _death(self) -> _ProcessDiedError:
-        self.is_usable = False
         how = self._how_it_ended()
         is_out_of_time = sys.platform != "win32" and self._process.returncode == -signal.SIGXCPU
         return _ProcessDiedError(how, self._is_overdue or is_out_of_time)
 
     def _how_it_ended(self) -> str:
         try:
-            code = self._process.wait(timeout=1)
+            code = self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:
             self.kill()
             return "it answers nonsense"

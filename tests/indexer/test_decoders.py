@@ -132,6 +132,16 @@ def test_a_file_whose_process_dies_once_is_decoded_when_tried_alone(
     assert decoders.deaths == 1
 
 
+def test_processes_that_are_ended_while_idle_cost_no_file(photos: Path, decoders: Decoders) -> None:
+    jpeg = (photos / "china.jpg").read_bytes()
+    for _ in range(3):
+        assert decoders.decode(jpeg, SQUASH).width_px == 640
+        for process in decoders._idle:
+            os.kill(process._process.pid, signal.SIGKILL)
+            process._process.wait()
+    assert decoders.deaths == 0
+
+
 @pytest.mark.usefixtures("faults")
 @pytest.mark.parametrize("fault", ["compute", "sleep"])
 def test_a_file_that_takes_for_ever_is_a_timeout_and_not_tried_again(
