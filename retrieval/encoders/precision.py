@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cache
-from typing import Literal, cast, get_args
+from importlib import import_module
+from typing import Literal, get_args
 
 from retrieval.errors import UnknownModelError
 
@@ -26,7 +28,7 @@ def check_precision(name: str) -> Precision:
         raise UnknownModelError(
             f"There is no precision called {name}: give one of {', '.join(PRECISIONS)}."
         )
-    return cast(Precision, name)
+    return name
 
 
 def wanted_arithmetic(precision: Precision) -> Arithmetic:
@@ -39,12 +41,10 @@ def wanted_arithmetic(precision: Precision) -> Arithmetic:
 @cache
 def has_fast_int8() -> bool:
     """Whether the processor multiplies bytes faster than floats. False where that is not known."""
-    try:
-        # numpy looks at the processor's flags itself, on every system.
-        from numpy._core._multiarray_umath import __cpu_features__ as flags
-    except ImportError:
-        try:
-            from numpy.core._multiarray_umath import __cpu_features__ as flags
-        except ImportError:
-            return False
-    return any(flags.get(flag, False) for flag in _FAST_INT8)
+    # numpy looks at the processor's flags itself, on every system; its older versions keep them
+    # elsewhere.
+    for module in ("numpy._core._multiarray_umath", "numpy.core._multiarray_umath"):
+        with suppress(ImportError, AttributeError):
+            flags: dict[str, bool] = import_module(module).__cpu_features__
+            return any(flags.get(flag, False) for flag in _FAST_INT8)
+    return False

@@ -161,7 +161,7 @@ def _attention(attention: Any, asked: Tensor, seen: Tensor, mask: Tensor | None)
     weights, bias = attention.in_proj_weight, attention.in_proj_bias
     factor = (width // heads) ** -0.5
     query = functional.linear(asked, weights[:width] * factor, bias[:width] * factor)
-    key, value = functional.linear(seen, weights[width:], bias[width:]).split(width, dim=-1)
+    key, value = functional.linear(seen, weights[width:], bias[width:]).chunk(2, dim=-1)
     query, key, value = (_in_heads(part, heads) for part in (query, key, value))
     similarity = query @ key.transpose(-1, -2)
     if mask is not None:
@@ -173,7 +173,8 @@ def _attention(attention: Any, asked: Tensor, seen: Tensor, mask: Tensor | None)
 
 def _in_heads(states: Tensor, heads: int) -> Tensor:
     """(n, length, width) to (n, heads, length, width / heads)."""
-    return states.unflatten(-1, (heads, states.shape[-1] // heads)).transpose(1, 2)
+    n, length, width = states.shape
+    return states.reshape(n, length, heads, width // heads).transpose(1, 2)
 
 
 def _is_plain_transformer(visual: Any) -> bool:
