@@ -24,6 +24,7 @@ from test_check_and_mend import paint
 from indexer import check_index, index_folders
 from indexer.lock import writer_lock
 from retrieval.catalog import Catalog
+from retrieval.errors import IndexBusyError
 from retrieval.locations import IndexLocation
 
 WATCHER = Path(__file__).with_name("watcher.py")
@@ -114,6 +115,15 @@ def library(tmp_path: Path) -> Path:
     return tmp_path / "library"
 
 
+def index_where_free(folder: Path, index: Path) -> bool:
+    """Index a folder beside the watch; False while that is in one of its rounds."""
+    try:
+        index_folders([folder], index, encoder=ColourEncoder())
+    except IndexBusyError:
+        return False
+    return True
+
+
 def check(index: Path) -> None:
     assert check_index(index, with_content=True, encoder=ColourEncoder()).findings == ()
 
@@ -147,12 +157,12 @@ def test_what_happens_to_files_is_in_the_index_a_moment_later(
 def test_what_is_no_picture_or_hidden_or_came_and_went_makes_no_round(
     start: Start, library: Path
 ) -> None:
-    watch = start(library)
+    watch = start(library, quiet_s=1.0)
     (library / "notes.txt").write_text("no picture")
     paint(library / ".hidden" / "2.png", 2)
     paint(library / ".3.png", 3)
     paint(library / "4.png", 4).unlink()
-    time.sleep(1.5)
+    time.sleep(3.0)
     assert len(watch.rounds) == 1
     paint(library / "5.png", 5)
     watch.until_shown("0.png", "1.png", "5.png")
@@ -165,8 +175,10 @@ def test_an_index_inside_the_folder_does_not_wake_its_own_watch(
     watch = start(tmp_path)
     paint(library / "2.png", 2)
     watch.until_shown("0.png", "1.png", "2.png")
-    time.sleep(1.0)
-    assert len(watch.rounds) == 2
+    watch.until(lambda: len(watch.rounds) > 1)
+    # A file that is being written may make two rounds, a watch that wakes itself makes many.
+    time.sleep(3.0)
+    assert len(watch.rounds) <= 3
 
 
 def test_a_burst_of_thousands_of_files_is_taken_in_whole(start: Start, library: Path) -> None:
@@ -238,10 +250,9 @@ def test_changes_wait_while_another_process_writes(start: Start, library: Path) 
         time.sleep(1.5)
         assert names(watch.index) == {"0.png", "1.png"}
     watch.until_shown("0.png", "1.png", "2.png")
-    watch.until(lambda: len(watch.rounds) == 2)
     # Between its rounds the index is free.
     paint(library.with_name("other") / "3.png", 3)
-    index_folders([library.with_name("other")], watch.index, encoder=ColourEncoder())
+    watch.until(lambda: index_where_free(library.with_name("other"), watch.index))
     assert names(watch.index) == {"0.png", "1.png", "2.png", "3.png"}
     assert watch.stop() == 0
 
@@ -252,7 +263,7 @@ def test_without_paths_all_indexed_folders_are_followed_also_later_ones(
     index_folders([library], tmp_path / "index", encoder=ColourEncoder())
     watch = start()
     other = paint(tmp_path / "other" / "2.png", 2).parent
-    index_folders([other], watch.index, encoder=ColourEncoder())
+    watch.until(lambda: index_where_free(other, watch.index))
     time.sleep(3)
     paint(other / "3.png", 3)
     watch.until_shown("0.png", "1.png", "2.png", "3.png")
@@ -268,7 +279,7 @@ def test_a_watch_that_is_told_to_stop_keeps_what_it_has_done(start: Start, libra
     assert watch.rounds[-1]["interrupted"]
     shown = names(watch.index)
     assert 40 < len(shown) < 402
-    assert len(shown) == 2 + watch.rounds[-1]["new"]
+    assert len(shown) == sum(done["new"] for done in watch.rounds)
     check(watch.index)
     index_folders([library], watch.index, encoder=ColourEncoder())
     assert len(names(watch.index)) == 402
