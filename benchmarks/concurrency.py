@@ -18,9 +18,11 @@ import re
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 from multiprocessing.queues import Queue
+from multiprocessing.sharedctypes import SynchronizedArray
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
@@ -35,6 +37,8 @@ RESULT = Path(__file__).parent / "results" / "concurrency.md"
 _ADDED_A_ROUND = 8
 _KILLED_EVERY_S = 5.0
 _PAUSE_S = 0.05
+# Processes take their time to start on a machine that has other things to do.
+_LONGEST_S = 600.0
 
 
 @dataclass
@@ -74,20 +78,34 @@ def run_together(folder: Path, readers: int, seconds: float) -> tuple[list[Seen]
     processes = multiprocessing.get_context("spawn")
     results: Queue[Seen] = processes.Queue()
     over, quiet = processes.Event(), processes.Event()
+    # How many newer states each reader has seen; -1 until it has opened the index.
+    states = processes.Array("i", [-1] * readers)
     asking = [
-        processes.Process(target=ask, args=(library, index_dir, over, quiet, results))
-        for _ in range(readers)
+        processes.Process(
+            target=ask, args=(place, states, library, index_dir, over, quiet, results)
+        )
+        for place in range(readers)
     ]
     pushing = processes.Process(target=push_in, args=(library, index_dir, over, results))
     # The readers come first: they must bear that there is no index yet.
     for process in [*asking, pushing]:
         process.start()
     kills = 0
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        writer = processes.Process(target=write, args=(library, index_dir, kills))
+    until: float | None = None
+    give_up = time.monotonic() + _LONGEST_S + seconds
+    while (
+        until is None
+        or time.monotonic() < until
+        or (min(states) < 1 and time.monotonic() < give_up)
+    ):
+        begun = processes.Event()
+        writer = processes.Process(target=write, args=(library, index_dir, kills, begun))
         writer.start()
-        writer.join(min(_KILLED_EVERY_S, max(0.5, until - time.monotonic())))
+        begun.wait(_LONGEST_S)
+        if until is None:
+            _wait_until(lambda: min(states) >= 0, _LONGEST_S)
+            until = time.monotonic() + seconds
+        writer.join(_KILLED_EVERY_S)
         writer.kill()
         writer.join()
         kills += 1
@@ -95,16 +113,23 @@ def run_together(folder: Path, readers: int, seconds: float) -> tuple[list[Seen]
     pushing.join()
     index_folders([library], index_dir, encoder=ColourEncoder())
     quiet.set()
-    seen = [results.get(timeout=120) for _ in range(readers + 1)]
+    seen = [results.get(timeout=_LONGEST_S) for _ in range(readers + 1)]
     for process in asking:
         process.join()
     require_sound(index_dir)
     return seen, kills, len(list(library.iterdir()))
 
 
-def write(library: Path, index_dir: Path, round_: int) -> None:
+def _wait_until(is_so: Callable[[], bool], longest_s: float) -> None:
+    until = time.monotonic() + longest_s
+    while not is_so() and time.monotonic() < until:
+        time.sleep(_PAUSE_S)
+
+
+def write(library: Path, index_dir: Path, round_: int, begun: Event) -> None:
     """Add pictures, paint over some, index; until killed."""
     encoder = ColourEncoder()
+    begun.set()
     for number in count():
         for added in range(_ADDED_A_ROUND):
             seed = round_ * 1_000_000 + number * _ADDED_A_ROUND + added + 1
@@ -142,10 +167,19 @@ def push_in(library: Path, index_dir: Path, over: Event, results: Queue[Seen]) -
     results.put(seen)
 
 
-def ask(library: Path, index_dir: Path, over: Event, quiet: Event, results: Queue[Seen]) -> None:
+def ask(
+    place: int,
+    states: SynchronizedArray[int],
+    library: Path,
+    index_dir: Path,
+    over: Event,
+    quiet: Event,
+    results: Queue[Seen],
+) -> None:
     """Ask without pause with an engine that is opened once."""
     seen = Seen("reader")
     engine = _open(index_dir, over)
+    states[place] = 0
     highest = generation = 0
     question = library / "0.png"
     while not over.is_set():
@@ -163,6 +197,7 @@ def ask(library: Path, index_dir: Path, over: Event, quiet: Event, results: Queu
             _require(len(hits) >= min(50, highest), "fewer hits than pictures", seen)
             _require(pictures >= highest and now >= generation, "a state that went back", seen)
             seen.states += now > generation
+            states[place] = seen.states
             highest, generation = pictures, now
             seen.done += 1
         except Exception as error:

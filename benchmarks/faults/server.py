@@ -102,7 +102,7 @@ def _serve() -> None:
     from tests.indexer.small_encoder import ColourEncoder
 
     for module in (indexer.run, indexer.repair, retrieval.engine):
-        setattr(module, "load_encoder", lambda _name: ColourEncoder())  # noqa: B010
+        setattr(module, "load_encoder", lambda *_arguments: ColourEncoder())  # noqa: B010
     indexer.run.BATCH_SIZE = BATCH_SIZE
     for line in sys.stdin:
         sys.stdout.write(json.dumps(asdict(_run(json.loads(line)))) + "\n")

@@ -49,7 +49,7 @@ def index_dir(sound_index: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def colours_can_be_loaded_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("indexer.repair.load_encoder", lambda _name: ColourEncoder())
+    monkeypatch.setattr("indexer.repair.load_encoder", lambda *_arguments: ColourEncoder())
 
 
 def mmsearch(*arguments: str | Path, index_dir: Path) -> subprocess.CompletedProcess[str]:
