@@ -18,7 +18,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from retrieval.encoders.base import EncoderIdentity, PictureEncoding, Pixels, TextEncoding
+from retrieval.encoders.base import (
+    EncoderIdentity,
+    PictureEncoding,
+    Pixels,
+    TextEncoding,
+    Vectors,
+)
 from retrieval.encoders.clip_tokenizer import TextTokenizer, load_tokenizer
 from retrieval.encoders.onnx_session import OnnxSession
 from retrieval.encoders.open_clip import LoadedOpenClip, OpenClipEncoder
@@ -87,6 +93,8 @@ class OnnxTwinEncoder:
 
     def encode_pictures(self, pixels: Pixels) -> PictureEncoding:
         """Encode pixels, uint8 (n, size_px, size_px, 3) RGB."""
+        if not len(pixels):
+            return PictureEncoding(self._no_vectors())
         twin = self._picture_twin(pixels)
         return self._by_torch.encode_pictures(pixels) if twin is None else twin.encode(pixels)
 
@@ -139,6 +147,9 @@ class OnnxTwinEncoder:
                     or self._open(TextTwin, self._export("texts"))
                 )
             return self._texts
+
+    def _no_vectors(self) -> Vectors:
+        return np.zeros((0, self.identity.dim), dtype=np.float32)
 
     def _leaves_pictures_to_torch(self) -> bool:
         if "pictures" in self._given_up:
@@ -272,7 +283,7 @@ class TextTwin:
     def encode(self, texts: Sequence[str]) -> TextEncoding:
         """Vectors of n texts."""
         ids = self._tokenizer(texts)
-        if self.stored.record.takes_short_ids and len(ids):
+        if self.stored.record.takes_short_ids:
             # What follows the longest text's end is padding that nothing looks at.
             length = int((ids != 0).any(axis=0).nonzero()[0].max()) + 1
             ids = np.ascontiguousarray(ids[:, : max(length, SHORTEST_IDS)])
