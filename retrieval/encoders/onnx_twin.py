@@ -101,8 +101,7 @@ class OnnxTwinEncoder:
     def encode_texts(self, texts: Sequence[str]) -> TextEncoding:
         """Encode n texts; what exceeds the model's context is cut off."""
         if not texts:
-            # A traced graph does not take a batch of none.
-            return TextEncoding(np.empty((0, self.identity.dim), dtype=np.float32))
+            return TextEncoding(self._no_vectors())
         twin = self._text_twin()
         return self._by_torch.encode_texts(texts) if twin is None else twin.encode(texts)
 
