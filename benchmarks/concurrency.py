@@ -96,14 +96,14 @@ def run_together(folder: Path, readers: int, seconds: float) -> tuple[list[Seen]
     while (
         until is None
         or time.monotonic() < until
-        or (min(states) < 1 and time.monotonic() < give_up)
+        or (min(states[:]) < 1 and time.monotonic() < give_up)
     ):
         begun = processes.Event()
         writer = processes.Process(target=write, args=(library, index_dir, kills, begun))
         writer.start()
         begun.wait(_LONGEST_S)
         if until is None:
-            _wait_until(lambda: min(states) >= 0, _LONGEST_S)
+            _wait_until(lambda: min(states[:]) >= 0, _LONGEST_S)
             until = time.monotonic() + seconds
         writer.join(_KILLED_EVERY_S)
         writer.kill()
