@@ -70,6 +70,7 @@ def as_markdown(found: Evaluation) -> str:
         *_rows("text → image", found.text_to_image),
         *_rows("image → text", found.image_to_text),
         "",
+        *_gains(found),
         f"{found.timing.total_ms:.1f} ms a question, of which reranking "
         f"{found.timing.rerank_ms or 0.0:.1f} ms for {found.candidates} candidates.",
         "",
@@ -108,6 +109,17 @@ def _rows(title: str, direction: Direction) -> list[str]:
         _row(f"{title}, before", direction.before),
         _row(f"{title}, after", direction.after),
     ]
+
+
+def _gains(found: Evaluation) -> list[str]:
+    """What reranking brings, paired question by question."""
+    gains = (("text → image", found.text_to_image), ("image → text", found.image_to_text))
+    parts = [
+        f"{title} {_cell(direction.gain_at_1, 100.0, 1)}"
+        for title, direction in gains
+        if direction.gain_at_1 is not None
+    ]
+    return [f"Gain in R@1 by reranking, paired: {'; '.join(parts)}.", ""] if parts else []
 
 
 def _row(title: str, summary: Summary) -> str:
