@@ -21,11 +21,13 @@ from small_encoder import ColourEncoder
 from indexer import decoders as decoders_module
 from indexer import index_folders
 from indexer.decoders import Decoders
+from retrieval import picture_files
 from retrieval.catalog import Catalog
 from retrieval.decoding_process import DecodingLimits
 from retrieval.errors import MmsearchError, PictureError
 from retrieval.pictures import decode
 from retrieval.preprocessing import Preprocessing
+from tests.raw_photos import dng
 
 SQUASH = Preprocessing(64, "squash", "bicubic")
 REPOSITORY = Path(__file__).parents[2]
@@ -229,6 +231,35 @@ def test_rows_come_in_the_order_of_names_however_long_each_file_takes(
         ids = sorted(catalog.ids_within(library).tolist())
         names = [catalog.pictures([id_])[id_].path.name for id_ in ids]
     assert names == [f"{number}.jpg" for number in range(9)]
+
+
+def test_raw_files_wait_unread_for_what_reads_them_and_are_kept_when_it_goes(
+    photos: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("rawpy")
+    library, index_dir = tmp_path / "library", tmp_path / "index"
+    library.mkdir()
+    with Image.open(photos / "chelsea.png") as photo:
+        (library / "early.dng").write_bytes(dng(photo))
+        (library / "late.dng").write_bytes(dng(photo.rotate(180)))
+
+    def run() -> tuple[int, int, int]:
+        summary = index_folders([library], index_dir, encoder=ColourEncoder())
+        return summary.new, summary.unchanged, summary.failed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(picture_files, "can_read_raw", lambda: False)
+        assert run() == (0, 0, 2)
+        assert run() == (0, 0, 2)
+    assert run() == (2, 0, 0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(picture_files, "can_read_raw", lambda: False)
+        assert run() == (0, 2, 0)
+        os.utime(library / "late.dng", ns=(1, 1))
+        assert run() == (0, 1, 1)
+    with Catalog.open(index_dir / "catalog.sqlite") as catalog:
+        assert catalog.count_pictures() == 2
+    assert run() == (0, 2, 0)
 
 
 @pytest.mark.usefixtures("faults")
