@@ -97,9 +97,10 @@ def main(limits: DecodingLimits) -> None:
     warnings.simplefilter("ignore")
     _restrain_decoders()
     _limit_memory(limits.memory_bytes)
-    send(replies, {"ready": True})
-    os.dup2(nothing, 2)
+    # Whoever started it may be gone by now, killed say.
     with suppress(BrokenPipeError):
+        send(replies, {"ready": True})
+        os.dup2(nothing, 2)
         serve(requests, replies, limits)
     # The pipe may be gone: ending here keeps Python from closing it again with a complaint.
     os._exit(0)
