@@ -63,14 +63,16 @@ class TokenCache:
         One that another encoder made is emptied; a damaged one is deleted and begun anew. Where
         the folder may not be written, or the disk is full, an empty cache in memory stands in.
         """
-        for _ in range(2):
+        for is_certain in (False, True, True):
             try:
                 return cls(path, fingerprint, _connect(path, fingerprint))
             except sqlite3.DatabaseError as error:
                 if not _is_damage(error):
                     break
-                logger.warning("The cache of patch tokens is damaged: beginning it anew.")
-                discard(path)
+                # A disk that fails once looks like a damaged file; the second time it is one.
+                if is_certain:
+                    logger.warning("The cache of patch tokens is damaged: beginning it anew.")
+                    discard(path)
         logger.warning("The cache of patch tokens cannot be used: reranking has to do without.")
         cache = cls(path, fingerprint, _connect(_IN_MEMORY, fingerprint))
         cache._stands_in = True
@@ -121,12 +123,16 @@ class TokenCache:
         """Drop the tokens of these pictures. Raises StorageError where that cannot be done."""
         if self._stands_in and self._path.exists():
             raise self._stuck("it cannot be opened")
+
+        def delete(connection: sqlite3.Connection) -> None:
+            with connection:
+                connection.executemany(
+                    "DELETE FROM tokens WHERE picture_id = ?", [(int(id_),) for id_ in ids]
+                )
+
         with self._lock:
             try:
-                with self._connection as connection:
-                    connection.executemany(
-                        "DELETE FROM tokens WHERE picture_id = ?", [(int(id_),) for id_ in ids]
-                    )
+                self._certainly(delete)
             except sqlite3.Error as error:
                 if not _is_damage(error):
                     raise self._stuck(str(error)) from error
@@ -168,13 +174,27 @@ class TokenCache:
     def _attempt(self, action: Callable[[sqlite3.Connection], T], otherwise: U) -> T | U:
         with self._lock:
             try:
-                return action(self._connection)
+                return self._certainly(action)
             except (sqlite3.Error, ValueError) as error:
                 if _is_damage(error):
                     self._begin_anew()
                 else:
                     logger.warning("The cache of patch tokens failed (%s): doing without.", error)
                 return otherwise
+
+    def _certainly(self, action: Callable[[sqlite3.Connection], T]) -> T:
+        """The action's result; what looks like damage is tried once more on a new connection.
+
+        A disk that fails once looks like a damaged file; the second time it is one.
+        """
+        try:
+            return action(self._connection)
+        except sqlite3.DatabaseError as error:
+            if not _is_damage(error) or self._stands_in:
+                raise
+        self._connection.close()
+        self._connection = _connect(self._path, self._fingerprint)
+        return action(self._connection)
 
     def _stuck(self, reason: str) -> StorageError:
         if is_nearly_full(self._path.parent) or "full" in reason:

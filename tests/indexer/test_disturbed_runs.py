@@ -18,9 +18,10 @@ import pytest
 from small_encoder import ColourEncoder
 
 from benchmarks import concurrency, disk_faults, kill_points
-from benchmarks.faults.layer import compile_layer
+from benchmarks.faults.layer import Fault, compile_layer
 from benchmarks.faults.library import paint, require_sound, state_of
-from benchmarks.faults.trials import Tally
+from benchmarks.faults.server import Server
+from benchmarks.faults.trials import Tally, require_finished, require_kept, scenarios
 from indexer import index_folders
 from retrieval.errors import DamagedCatalogError, IndexBusyError, StorageError
 from retrieval.token_cache import TokenCache
@@ -53,6 +54,24 @@ def test_a_disk_that_fails_at_any_point_is_told_in_a_sentence_and_loses_nothing(
     tally, injected = disk_faults.bring_up(tmp_path, layer, 24, 1)
     assert injected > 0
     assert tally.wrong == []
+
+
+@pytest.mark.parametrize("at", [22, 23, 24])
+def test_a_single_failed_reading_of_the_tokens_costs_none_of_them(tmp_path: Path, at: int) -> None:
+    layer = compile_layer(tmp_path)
+    if layer is None:
+        pytest.skip("faults need Linux and a C compiler")
+    with Server(layer) as server:
+        scenario = next(
+            one for one in scenarios(tmp_path, server, has_layer=True) if one.name == "remove"
+        )
+        fault = Fault("unreadable", at, at, "")
+        index_dir = tmp_path / "index"
+        shutil.copytree(scenario.base, index_dir)
+        ended = server.run(index_dir, *scenario.arguments, fault=fault)
+        assert ended.failed == 1
+        require_kept(scenario, index_dir)
+        require_finished(scenario, index_dir, server)
 
 
 def test_readers_and_a_second_writer_live_with_a_writer_that_is_killed(tmp_path: Path) -> None:
