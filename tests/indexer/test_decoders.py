@@ -334,11 +334,19 @@ def is_gone(pid: int, within_s: float) -> bool:
     return False
 
 
+def interrupt(child: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
+    """Press Ctrl-C, and again: Python loses the one that meets a callback of its own."""
+    for _ in range(3):
+        os.killpg(child.pid, signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            return child.communicate(timeout=30)
+    pytest.fail("the run goes on after three interrupts")
+
+
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is sent otherwise there")
 def test_ctrl_c_ends_a_run_at_once_though_a_file_hangs(tmp_path: Path) -> None:
     child = start_run(tmp_path, b"sleep")
-    os.killpg(child.pid, signal.SIGINT)
-    out, errors = child.communicate(timeout=120)
+    out, errors = interrupt(child)
     assert (child.returncode, out, errors) == (0, b"ready\nTrue\n", b"")
     assert is_gone(int((tmp_path / "pids").read_text()), within_s=60)
 
