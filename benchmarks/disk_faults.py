@@ -29,6 +29,7 @@ from benchmarks.faults.trials import (
     require_finished,
     require_kept,
     scenarios,
+    tally_table,
 )
 from benchmarks.indexing import machine
 
@@ -147,12 +148,8 @@ def report(tally: Tally, injected: int, elapsed_s: float) -> str:
         "",
         f"Machine: {machine()}.",
         "",
-        "| run, fault | runs |",
-        "|---|---:|",
+        *tally_table(tally, "run, fault", "runs", "Otherwise:"),
     ]
-    lines += [f"| {kind} | {count} |" for kind, count in sorted(tally.tried.items())]
-    if tally.wrong:
-        lines += ["", "Otherwise:", "", *[f"- {line}" for line in tally.wrong]]
     return "\n".join(lines) + "\n"
 
 

@@ -36,6 +36,7 @@ from benchmarks.faults.trials import (
     require_finished,
     require_kept,
     scenarios,
+    tally_table,
 )
 from benchmarks.indexing import machine
 from tests.photos import copy_photos
@@ -160,12 +161,8 @@ def report(tally: Tally, elapsed_s: float) -> str:
         "",
         f"Machine: {machine()}.",
         "",
-        "| run, killed | points |",
-        "|---|---:|",
+        *tally_table(tally, "run, killed", "points", "Not survived:"),
     ]
-    lines += [f"| {kind} | {count} |" for kind, count in sorted(tally.tried.items())]
-    if tally.wrong:
-        lines += ["", "Not survived:", "", *[f"- {line}" for line in tally.wrong]]
     return "\n".join(lines) + "\n"
 
 

@@ -13,6 +13,7 @@ from importlib import import_module
 
 import click
 
+from cli.exit_codes import INTERRUPTED
 from retrieval.errors import MmsearchError, StorageError
 from retrieval.storage import DISK_ERRORS
 
@@ -90,12 +91,12 @@ def main() -> None:
         code = error.exit_code
     except click.Abort:
         click.echo("Stopped.", err=True)
-        code = 130
+        code = INTERRUPTED
     except click.ClickException as error:
         error.show()
         code = error.exit_code
     except KeyboardInterrupt:
-        code = 130
+        code = INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output, as `head`, has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

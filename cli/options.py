@@ -6,6 +6,9 @@ import click
 
 from retrieval.encoders.precision import PRECISIONS
 
+model_option = click.option(
+    "--model", metavar="NAME", help="The model of a new index; see `mmsearch models`."
+)
 precision_option = click.option(
     "--precision",
     type=click.Choice(PRECISIONS),

@@ -7,18 +7,17 @@ tokens from the pictures (`indexer.mend`).
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from indexer.lock import writer_lock
 from indexer.roots import absolute
 from retrieval.catalog import Catalog
 from retrieval.catalog.copying import copy_catalog, verify_copy
-from retrieval.catalog.replacing import follow_on, overwrite, set_aside, take_place
+from retrieval.catalog.replacing import follow_on, name_aside, overwrite, set_aside, take_place
 from retrieval.errors import CatalogError, MmsearchError
 from retrieval.locations import IndexLocation, locate_index
+from retrieval.storage import delete_database
 from retrieval.token_cache import TokenCache, discard
 from retrieval.token_inventory import take_inventory
 from retrieval.vectors.store import VectorStore
@@ -106,7 +105,7 @@ def _put_in_place(source: Path, location: IndexLocation, was_there: bool) -> Pat
             _discard_copies(location)
             take_place(fresh, location.catalog)
             return None
-        aside = _free_name(location)
+        aside = name_aside(location.catalog, "catalog.replaced")
         try:
             same = follow_on(fresh, location.catalog)
             copy_catalog(location.catalog, aside)
@@ -121,9 +120,7 @@ def _put_in_place(source: Path, location: IndexLocation, was_there: bool) -> Pat
         overwrite(location.catalog, fresh)
         return aside
     finally:
-        for suffix in ("", "-journal", "-wal", "-shm"):
-            with suppress(OSError):
-                fresh.with_name(fresh.name + suffix).unlink()
+        delete_database(fresh)
 
 
 def _discard_copies(location: IndexLocation) -> None:
@@ -145,14 +142,3 @@ def _keep_tokens(location: IndexLocation, ids: set[int]) -> None:
     elif location.tokens.exists():
         with TokenCache.open(location.tokens, made_by.fingerprint) as tokens:
             tokens.remove(sorted((inventory.ids | inventory.odd_ids) - ids))
-
-
-def _free_name(location: IndexLocation) -> Path:
-    moment = datetime.now()
-    name = f"catalog.replaced-{moment:%Y%m%d-%H%M%S}"
-    path = location.folder / f"{name}.sqlite"
-    number = 1
-    while path.exists():
-        number += 1
-        path = location.folder / f"{name}-{number}.sqlite"
-    return path

@@ -6,8 +6,10 @@ A batch is one transaction: after a crash either all of it is there or none.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 
@@ -23,6 +25,16 @@ from retrieval.token_cache import TokenCache
 
 # Failures after which a picture that was indexed before is kept: its content may be as it was.
 KEPT_FAILURES = frozenset({"unreadable", "vanished", "unsupported"})
+
+
+T = TypeVar("T")
+
+
+def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """The items, `size` at a time, in order."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
 
 
 class BatchWriter:

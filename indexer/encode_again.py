@@ -6,12 +6,12 @@ the next indexing run's business.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 
 import numpy as np
 
+from indexer.batch import batches
 from indexer.decoders import Decoders
 from indexer.load import LoadedFile, Loader
 from indexer.roots import is_populated
@@ -60,7 +60,7 @@ def encode_again(
                 done.left.update(file.picture_id for file in stored)
                 progress.advance(len(stored))
                 continue
-            for batch in _batches(_load(root, stored, encoder, decoders)):
+            for batch in batches(_load(root, stored, encoder, decoders), _BATCH_SIZE):
                 fitting = [(file, loaded) for file, loaded in batch if _is_same(file, loaded)]
                 done.left.update(file.picture_id for file, _ in batch)
                 done.left.difference_update(file.picture_id for file, _ in fitting)
@@ -106,11 +106,3 @@ def _write(
     if bare and encoding.patch_tokens is not None:
         tokens.put([ids[place] for place in bare], encoding.patch_tokens[bare])
         done.tokens += len(bare)
-
-
-def _batches(
-    items: Iterable[tuple[StoredFile, LoadedFile]],
-) -> Iterator[list[tuple[StoredFile, LoadedFile]]]:
-    iterator = iter(items)
-    while batch := list(islice(iterator, _BATCH_SIZE)):
-        yield batch

@@ -9,9 +9,9 @@ from pathlib import Path
 from indexer.roots import is_populated
 from indexer.summary import Progress
 from retrieval.catalog import Catalog, StoredFile
+from retrieval.catalog.rows import CONTENT_HASH_BYTES
 
 _BLOCK_BYTES = 2**20
-_HASH_BYTES = 16
 
 
 @dataclass
@@ -64,7 +64,7 @@ def _look_at(path: Path, file: StoredFile, found: FileCheck, with_content: bool)
 
 def _content_hash(path: Path) -> bytes:
     """As `indexer.load` makes it, without holding the file in memory."""
-    digest = hashlib.blake2b(digest_size=_HASH_BYTES)
+    digest = hashlib.blake2b(digest_size=CONTENT_HASH_BYTES)
     with path.open("rb") as file:
         while block := file.read(_BLOCK_BYTES):
             digest.update(block)

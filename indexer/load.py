@@ -20,6 +20,7 @@ from indexer.byte_budget import ByteBudget
 from indexer.decoders import Decoders
 from indexer.scan import ScannedFile
 from retrieval.capture_time import capture_time
+from retrieval.catalog.rows import CONTENT_HASH_BYTES
 from retrieval.errors import PictureError
 from retrieval.pictures import DecodedPicture, is_supported
 from retrieval.preprocessing import Preprocessing
@@ -107,7 +108,7 @@ class Loader:
             path = self._root / file.path
             with self._budget.hold(_size_now(path)):
                 data = _read(path)
-                content_hash = hashlib.blake2b(data, digest_size=16).digest()
+                content_hash = hashlib.blake2b(data, digest_size=CONTENT_HASH_BYTES).digest()
                 taken_at = capture_time(data)
                 known = tuple(find_content(content_hash))
                 if known:

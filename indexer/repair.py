@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +12,13 @@ from numpy.typing import NDArray
 
 from indexer.lock import writer_lock
 from retrieval.catalog import Catalog
-from retrieval.catalog.replacing import set_aside, take_place
-from retrieval.catalog.salvage import Salvaged, delete_database, fold_log_in, salvage
+from retrieval.catalog.replacing import name_aside, set_aside, take_place
+from retrieval.catalog.salvage import Salvaged, fold_log_in, salvage
 from retrieval.encoders.base import EncoderIdentity
 from retrieval.encoders.registry import DEFAULT_MODEL, load_encoder
 from retrieval.errors import CatalogError, DamagedCatalogError, IndexMissingError
 from retrieval.locations import IndexLocation, locate_index
-from retrieval.storage import sync_file, sync_folder
+from retrieval.storage import delete_database, sync_file, sync_folder
 from retrieval.token_cache import fingerprint_of
 from retrieval.vectors.base import Ids
 from retrieval.vectors.faiss_index import FaissIndex
@@ -169,12 +168,7 @@ def _encoder(location: IndexLocation, dim: int, model: str | None) -> EncoderIde
 
 def _keep_damaged(path: Path) -> Path:
     """Give the damaged catalogue, and its log, a second name."""
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    kept = path.with_name(f"catalog-damaged-{stamp}.sqlite")
-    number = 1
-    while kept.exists():
-        number += 1
-        kept = path.with_name(f"catalog-damaged-{stamp}-{number}.sqlite")
+    kept = name_aside(path, "catalog-damaged")
     set_aside(path, kept)
     return kept
 

@@ -10,13 +10,11 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from indexer.absent import Disks, spare_absent
-from indexer.batch import BatchWriter
+from indexer.batch import BatchWriter, batches
 from indexer.compare import Differences, compare
 from indexer.decoders import Decoders
 from indexer.load import Loader
@@ -43,7 +41,6 @@ from retrieval.vectors.kinds import AUTO, check_choice
 from retrieval.vectors.store import VectorStore
 
 BATCH_SIZE = 32
-T = TypeVar("T")
 
 
 def index_folders(
@@ -225,7 +222,7 @@ class _Run:
             self._disks,
             self.summary,
         )
-        for batch in _batches(loader.load(differences.to_read), BATCH_SIZE):
+        for batch in batches(loader.load(differences.to_read), BATCH_SIZE):
             if self._stop.is_set():
                 raise KeyboardInterrupt
             writer.write(batch)
@@ -298,9 +295,3 @@ def _choose_vector_index(catalog: Catalog, choice: str) -> None:
     if choice != (catalog.vector_index_choice or AUTO):
         with catalog.transaction() as change:
             change.set_vector_index_choice(choice)
-
-
-def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch

@@ -55,6 +55,13 @@ def is_nearly_full(folder: Path) -> bool:
         return False
 
 
+def delete_database(path: Path) -> None:
+    """Delete an SQLite file, where it is there, and those that SQLite keeps beside it."""
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        with suppress(OSError):
+            path.with_name(path.name + suffix).unlink()
+
+
 def sync_file(path: Path) -> None:
     """Return once the disk has taken the file. Raises OSError where it does not."""
     handle = os.open(path, os.O_RDONLY)

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.errors import StorageError
-from retrieval.storage import disk_full, is_nearly_full
+from retrieval.storage import delete_database, disk_full, is_nearly_full
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -257,6 +257,4 @@ def _connect(path: Path, fingerprint: str) -> sqlite3.Connection:
 
 def discard(path: Path) -> None:
     """Delete the cache at `path`; nothing is lost but time."""
-    for suffix in ("", "-wal", "-shm"):
-        with suppress(OSError):
-            path.with_name(path.name + suffix).unlink()
+    delete_database(path)

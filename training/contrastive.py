@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from retrieval.losses import ContrastiveLoss
 from retrieval.reranker_training.network import RerankerNetwork
 from training.activations import Activations, as_tensor
+from training.averaging import update_average
 from training.precision import half_where_fast
 from training.text_states import TextStates
 from training.towers import PictureHeads, TextTower
@@ -133,7 +134,7 @@ def train_contrastive(
             nn.utils.clip_grad_norm_(towers.parameters(), 1.0)
             optimizer.step()
             schedule.step()
-            _update(average, towers, settings.average_decay)
+            update_average(average, towers, settings.average_decay)
             losses.append(float(loss.detach()))
         average.eval()
         report(epoch, float(np.mean(losses)), average)
@@ -261,9 +262,3 @@ def _cosine(step: int, total: int, warm_up: float) -> float:
     if step < warm:
         return (step + 1) / warm
     return 0.5 * (1.0 + math.cos(math.pi * (step - warm) / max(1, total - warm)))
-
-
-@torch.no_grad()
-def _update(average: nn.Module, current: nn.Module, decay: float) -> None:
-    for old, new in zip(average.parameters(), current.parameters(), strict=True):
-        old.lerp_(new, 1.0 - decay)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from training.activations import Activations, as_tensor
+from training.averaging import update_average
 from training.contrastive import Towers, soft_targets
 from training.data import batches
 from training.reranker_branch import RerankerBranch
@@ -132,7 +133,7 @@ def train_reranker_branch(
             schedule.step()
             done += 1
             # The first steps' weights are far off, so that the average forgets them sooner.
-            _update(average, branch, min(settings.average_decay, done / (9 + done)))
+            update_average(average, branch, min(settings.average_decay, done / (9 + done)))
             losses.append(float(loss.detach()))
         report(epoch, float(np.mean(losses)))
     return average.eval()
@@ -208,9 +209,3 @@ def _optimizer(branch: RerankerBranch, settings: RerankingSettings) -> torch.opt
 def _rate(step: int, total: int, warm_up: int) -> float:
     warm = min(1.0, (step + 1) / max(1, warm_up))
     return warm * 0.5 * (1.0 + math.cos(math.pi * min(1.0, step / max(1, total))))
-
-
-@torch.no_grad()
-def _update(average: nn.Module, current: nn.Module, decay: float) -> None:
-    for old, new in zip(average.parameters(), current.parameters(), strict=True):
-        old.lerp_(new, 1.0 - decay)

@@ -50,6 +50,15 @@ class Tally:
     wrong: list[str] = field(default_factory=list)
 
 
+def tally_table(tally: Tally, kind: str, unit: str, wrong: str) -> list[str]:
+    """The counts as a Markdown table with these headings, and what went wrong, if anything did."""
+    lines = [f"| {kind} | {unit} |", "|---|---:|"]
+    lines += [f"| {tried} | {count} |" for tried, count in sorted(tally.tried.items())]
+    if tally.wrong:
+        lines += ["", wrong, "", *[f"- {line}" for line in tally.wrong]]
+    return lines
+
+
 def scenarios(folder: Path, server: Server, *, has_layer: bool) -> list[Scenario]:
     """Four commands: a first run, one over a changed library, `remove` and `repair`."""
     first, changing = folder / "first", folder / "changing"

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.options import precision_option
+from cli.exit_codes import INTERRUPTED
+from cli.options import model_option, precision_option
 from cli.output import count, show_path, write_json
 from retrieval.vectors.kinds import CHOICES
 
@@ -15,12 +16,10 @@ if TYPE_CHECKING:
     from indexer import IndexSummary
     from retrieval.locations import IndexLocation
 
-INTERRUPTED = 130
-
 
 @click.command("index")
 @click.argument("paths", nargs=-1, type=click.Path(), metavar="[PATH]...")
-@click.option("--model", metavar="NAME", help="The model of a new index; see `mmsearch models`.")
+@model_option
 @precision_option
 @click.option(
     "--vector-index",
@@ -81,18 +80,7 @@ def command(
 
 def summary_lines(summary: IndexSummary) -> list[str]:
     """What a run did, as lines for a person."""
-    parts = [
-        f"{number:,} {what}"
-        for number, what in (
-            (summary.new, "new"),
-            (summary.changed, "changed"),
-            (summary.moved, "moved"),
-            (summary.removed, "removed"),
-            (summary.unchanged, "unchanged"),
-            (summary.failed, "failed"),
-        )
-        if number
-    ]
+    parts = counted(summary, "new", "changed", "moved", "removed", "unchanged", "failed")
     done = "Interrupted; what was done is kept" if summary.interrupted else "Indexed"
     lines = [f"{done}: {', '.join(parts) or 'no pictures found'} ({summary.elapsed_s:.1f} s)."]
     lines += [
@@ -103,6 +91,11 @@ def summary_lines(summary: IndexSummary) -> list[str]:
         what = count(summary.failed, "file")
         lines.append(f"{what} could not be indexed: `mmsearch status --failures` says why.")
     return lines
+
+
+def counted(summary: IndexSummary, *kinds: str) -> list[str]:
+    """`2 new`, `1 failed`: the summary's counts of these kinds that are not zero."""
+    return [f"{getattr(summary, kind):,} {kind}" for kind in kinds if getattr(summary, kind)]
 
 
 def summary_record(summary: IndexSummary) -> dict[str, object]:

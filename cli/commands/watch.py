@@ -11,18 +11,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.options import precision_option
+from cli.exit_codes import INTERRUPTED
+from cli.options import model_option, precision_option
 from cli.output import show_path
 
 if TYPE_CHECKING:
     from indexer.watch import Round
 
-INTERRUPTED = 130
-
 
 @click.command("watch")
 @click.argument("paths", nargs=-1, type=click.Path(), metavar="[PATH]...")
-@click.option("--model", metavar="NAME", help="The model of a new index; see `mmsearch models`.")
+@model_option
 @precision_option
 @click.option(
     "--quiet",
@@ -103,18 +102,10 @@ def command(
 
 def _line(done: Round) -> str | None:
     """One line; none for a look at everything that found nothing."""
+    from cli.commands.index import counted
+
     summary = done.summary
-    parts = [
-        f"{number:,} {what}"
-        for number, what in (
-            (summary.new, "new"),
-            (summary.changed, "changed"),
-            (summary.moved, "moved"),
-            (summary.removed, "removed"),
-            (summary.failed, "failed"),
-        )
-        if number
-    ]
+    parts = counted(summary, "new", "changed", "moved", "removed", "failed")
     if done.cause == "rescan" and not parts:
         return None
     if done.cause == "start":

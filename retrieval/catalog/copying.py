@@ -8,12 +8,12 @@ from __future__ import annotations
 import errno
 import secrets
 import sqlite3
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 from retrieval.catalog.schema import SCHEMA_VERSION
 from retrieval.errors import CatalogError, StorageError
-from retrieval.storage import is_nearly_full, sync_file, sync_folder
+from retrieval.storage import delete_database, is_nearly_full, sync_file, sync_folder
 
 _PAGES_A_STEP = 4096
 _PAUSE_S = 0.01
@@ -51,9 +51,7 @@ def copy_catalog(source: Path, target: Path) -> int:
             ) from error
         raise CatalogError(f"{source} cannot be copied to {target} ({error}).") from error
     finally:
-        for suffix in ("", "-journal", "-wal", "-shm"):
-            with suppress(OSError):
-                temporary.with_name(temporary.name + suffix).unlink()
+        delete_database(temporary)
 
 
 def verify_copy(path: Path) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -78,6 +79,17 @@ def overwrite(target: Path, source: Path) -> None:
             new.backup(old)
     except sqlite3.Error as error:
         raise CatalogError(f"The catalogue {target} cannot be replaced ({error}).") from error
+
+
+def name_aside(catalog: Path, stem: str) -> Path:
+    """A free name beside a catalogue, with the time: `STEM-20210718-160405.sqlite`."""
+    stamped = f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}"
+    path = catalog.with_name(f"{stamped}.sqlite")
+    number = 1
+    while path.exists():
+        number += 1
+        path = catalog.with_name(f"{stamped}-{number}.sqlite")
+    return path
 
 
 def set_aside(catalog: Path, kept: Path) -> None:

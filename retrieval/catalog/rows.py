@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+# Of the BLAKE2b hash of a file's bytes, by which contents are told apart.
+CONTENT_HASH_BYTES = 16
+
 
 @dataclass(frozen=True)
 class Root:

@@ -23,6 +23,7 @@ from sqlalchemy import DateTime, Float, LargeBinary, Table, Text
 from retrieval.catalog.catalog import Catalog
 from retrieval.catalog.database import explain
 from retrieval.catalog.pages import Value, index_rows, leaf_rows
+from retrieval.catalog.rows import CONTENT_HASH_BYTES
 from retrieval.catalog.schema import (
     SCHEMA_VERSION,
     FilePath,
@@ -35,12 +36,12 @@ from retrieval.catalog.schema import (
 )
 from retrieval.catalog.writing import DISKS
 from retrieval.errors import CatalogError
+from retrieval.storage import delete_database
 
 _TABLES = (pictures, vectors, removals, failures, roots, info)
 _ROWS_A_STATEMENT = 2_000
 _WAL_HEADER_BYTES = 32
 _FRAME_HEADER_BYTES = 24
-_HASH_BYTES = 16
 # Vectors have unit length; float16 is off by less.
 _LENGTH_OFF_BY = 0.005
 
@@ -89,13 +90,6 @@ def fold_log_in(path: Path) -> None:
             connection.execute("PRAGMA journal_mode = DELETE")
     except sqlite3.Error as error:
         raise explain(error, path) from error
-
-
-def delete_database(path: Path) -> None:
-    """Delete a database's file and those that SQLite keeps beside it."""
-    for suffix in ("", "-wal", "-shm", "-journal"):
-        with suppress(OSError):
-            path.with_name(path.name + suffix).unlink()
 
 
 def _copy_with_log(source: Path, scratch: Path) -> None:
@@ -197,7 +191,7 @@ def _fits(table: Table, values: Sequence[Value]) -> bool:
                 return False
         elif not isinstance(value, _types_of(column.type)):
             return False
-    return table is not pictures or len(values[5]) == _HASH_BYTES  # type: ignore[arg-type]
+    return table is not pictures or len(values[5]) == CONTENT_HASH_BYTES  # type: ignore[arg-type]
 
 
 def _types_of(kind: object) -> tuple[type, ...]:
@@ -267,7 +261,7 @@ def _root_names(source: Path) -> dict[int, bytes]:
         match values:
             # The index over contents has the same shape.
             case (bytes(path), int(root_id)) if Path(os.fsdecode(path)).is_absolute():
-                if len(path) != _HASH_BYTES or os.fsdecode(path).isprintable():
+                if len(path) != CONTENT_HASH_BYTES or os.fsdecode(path).isprintable():
                     names[root_id] = path
     return names
 

@@ -154,7 +154,7 @@ class VectorStore:
             and caught_up.index.pending < manifest.count * _TOLERATED_LAG
         ):
             return
-        if _checksum(self._folder / manifest.file) != manifest.checksum:
+        if file_checksum(self._folder / manifest.file) != manifest.checksum:
             # Carried over into a new file, the damage would have a checksum that fits.
             logger.warning("The vector index is damaged: making it again.")
             self._write(_build(catalog))
@@ -189,7 +189,7 @@ class VectorStore:
             return None
         path = self._folder / manifest.file
         try:
-            if _checksum(path) != manifest.checksum:
+            if file_checksum(path) != manifest.checksum:
                 return None
             return FaissIndex.read(path, manifest.kind)
         except (OSError, RuntimeError):
@@ -255,7 +255,7 @@ class VectorStore:
                 generation=built.generation,
                 size_bytes=temporary.stat().st_size,
                 mtime_ns=temporary.stat().st_mtime_ns,
-                checksum=_checksum(temporary),
+                checksum=file_checksum(temporary),
                 effort=index.effort,
                 trained_on=built.trained_on,
                 recall=built.recall,
@@ -314,10 +314,11 @@ def _is_sound(path: Path, manifest: Manifest) -> bool:
     found = path.stat()
     if found.st_size != manifest.size_bytes:
         return False
-    return found.st_mtime_ns == manifest.mtime_ns or _checksum(path) == manifest.checksum
+    return found.st_mtime_ns == manifest.mtime_ns or file_checksum(path) == manifest.checksum
 
 
-def _checksum(path: Path) -> int:
+def file_checksum(path: Path) -> int:
+    """The CRC-32 of all of a file, as the manifest keeps it."""
     checksum = 0
     with path.open("rb") as file:
         while block := file.read(2**20):

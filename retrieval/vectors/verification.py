@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +9,7 @@ import numpy as np
 
 from retrieval.catalog import Catalog
 from retrieval.vectors.faiss_index import FaissIndex
-from retrieval.vectors.store import MANIFEST, Manifest, VectorStore
-
-_BLOCK_BYTES = 2**20
+from retrieval.vectors.store import MANIFEST, Manifest, VectorStore, file_checksum
 
 
 @dataclass(frozen=True)
@@ -61,12 +58,9 @@ def verify_copy(folder: Path, catalog: Catalog) -> CopyDefects:
 
 
 def _is_sound(path: Path, manifest: Manifest) -> bool:
-    checksum = size_bytes = 0
     try:
-        with path.open("rb") as file:
-            while block := file.read(_BLOCK_BYTES):
-                checksum = zlib.crc32(block, checksum)
-                size_bytes += len(block)
+        if path.stat().st_size != manifest.size_bytes:
+            return False
+        return file_checksum(path) == manifest.checksum
     except OSError:
         return False
-    return (size_bytes, checksum) == (manifest.size_bytes, manifest.checksum)

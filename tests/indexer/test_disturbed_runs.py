@@ -25,17 +25,8 @@ from benchmarks.faults.trials import Tally, require_finished, require_kept, scen
 from indexer import index_folders
 from retrieval.errors import DamagedCatalogError, IndexBusyError, StorageError
 from retrieval.token_cache import TokenCache
+from tests.program import mmsearch
 from tests.small_disks import grow, small_disk
-
-
-def mmsearch(*arguments: str | Path, index_dir: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "cli.main", "--index-dir", index_dir, *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
 
 
 def test_a_run_killed_at_any_point_loses_nothing_and_the_next_one_ends_it(tmp_path: Path) -> None:

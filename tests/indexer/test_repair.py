@@ -6,8 +6,6 @@ import json
 import random
 import shutil
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from retrieval.catalog import Catalog
 from retrieval.catalog.pages import leaf_rows
 from retrieval.errors import DamagedCatalogError
 from retrieval.vectors.store import MANIFEST
+from tests.program import mmsearch
 
 PAGE = 4096
 
@@ -50,16 +49,6 @@ def index_dir(sound_index: Path, tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def colours_can_be_loaded_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("indexer.repair.load_encoder", lambda *_arguments: ColourEncoder())
-
-
-def mmsearch(*arguments: str | Path, index_dir: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "cli.main", "--index-dir", index_dir, *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
 
 
 def pages_of(index_dir: Path, table: str) -> list[int]:

@@ -1,0 +1,3 @@
+"""Exit codes that more than one place returns; `cli.main` explains all of them."""
+
+INTERRUPTED = 130
