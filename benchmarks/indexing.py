@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from benchmarks.memory import FamilyPeak
 from indexer.run import BATCH_SIZE
 from indexer.scan import scan
 from retrieval.catalog import Catalog, PictureFacts
@@ -41,20 +42,12 @@ LIBRARIES = {"small": "as they are", "large": "12 megapixels"}
 _STAGED_PICTURES = 512
 _LARGE_SIZE = (4000, 3000)
 
-# Peak memory is a process's own, so each run gets a new one.
 _RUN = """
-import json, resource, sys
+import json, sys
 from indexer import index_folders
 summary = index_folders([sys.argv[1]], sys.argv[2])
-try:
-    from indexer.decoders import Decoders
-    processes = Decoders().processes
-except ImportError:
-    processes = 0
-peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-largest_kib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss if processes else 0
 print(json.dumps({"pictures": summary.new + summary.unchanged, "encoded": summary.encoded,
-    "failed": summary.failed, "peak_mib": (peak_kib + processes * largest_kib) / 1024}))
+    "failed": summary.failed}))
 """
 
 
@@ -62,7 +55,7 @@ print(json.dumps({"pictures": summary.new + summary.unchanged, "encoded": summar
 class RunTiming:
     """One indexing run as a process: `elapsed_s` from its start to its end.
 
-    `peak_mib` is the run's own peak and, for each of its decoding processes, the highest of theirs.
+    `peak_mib`: the most that it and its decoding processes held together.
     """
 
     pictures: int
@@ -177,15 +170,21 @@ def take_turns(
 def time_run(library: Path, index_dir: Path, checkout: Path = REPOSITORY) -> RunTiming:
     """Index a folder in a process of its own."""
     started = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-c", _RUN, library, index_dir],
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=checkout,
-        env={**os.environ, "PYTHONPATH": str(checkout)},
-    )
-    return RunTiming(**json.loads(done.stdout), elapsed_s=time.perf_counter() - started)
+    with (
+        subprocess.Popen(
+            [sys.executable, "-c", _RUN, library, index_dir],
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=checkout,
+            env={**os.environ, "PYTHONPATH": str(checkout)},
+        ) as process,
+        FamilyPeak(process.pid) as peak,
+    ):
+        printed, _ = process.communicate()
+    elapsed_s = time.perf_counter() - started
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, process.args)
+    return RunTiming(**json.loads(printed), peak_mib=peak.mib, elapsed_s=elapsed_s)
 
 
 def time_stages(library: Path, index_dir: Path) -> dict[str, float]:
@@ -266,7 +265,7 @@ def report(runs: dict[tuple[str, str], list[Round]], stages: dict[str, dict[str,
             )
     lines += [
         "",
-        "Peak memory counts the run and all its decoding processes, each as large as the largest.",
+        "Peak memory is the most that the run and its decoding processes held at one time.",
         "",
         "Where the time of a first run goes, each stage alone in one thread (the encoder uses as "
         "many as it likes):",

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import resource
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -26,6 +25,7 @@ from numpy.typing import NDArray
 
 from benchmarks.filled_index import fill_rows
 from benchmarks.indexing import machine
+from benchmarks.memory import peak_mib, resident_mib
 from benchmarks.real_shaped import (
     RealVectors,
     between_neighbours,
@@ -135,11 +135,11 @@ def measure(real: RealVectors, count: int, folder: Path, choice: str) -> Size:
     if not matrix.exists():
         save_chunks(between_neighbours(real.pictures, count), count, matrix)
     rows_s = in_own_process(_fill, index_dir, matrix, choice)
-    build_s, peak_mib = in_own_process(_build, index_dir)
+    build_s, build_peak_mib = in_own_process(_build, index_dir)
     manifest = VectorStore(index_dir).manifest()
     assert manifest is not None
     build = Build(
-        rows_s, locate_index(index_dir).catalog.stat().st_size, build_s, peak_mib, manifest
+        rows_s, locate_index(index_dir).catalog.stat().st_size, build_s, build_peak_mib, manifest
     )
     exact = in_own_process(_exact, matrix, real.captions)
     return Size(
@@ -177,7 +177,7 @@ def _build(index_dir: Path) -> tuple[float, float]:
     with Catalog.open(location.catalog) as catalog:
         started = time.perf_counter()
         VectorStore(location.folder).refresh(catalog)
-        return time.perf_counter() - started, _peak_mib()
+        return time.perf_counter() - started, peak_mib()
 
 
 def _exact(matrix: Path, questions: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -197,7 +197,7 @@ def _ask(
     index.search(questions[:1], DEPTH)
     open_ms = 1000 * (time.perf_counter() - started)
     found, latency = _one_by_one(lambda row: index.search(row, DEPTH)[1], questions)
-    resident_mib = _resident_mib()
+    held_mib = resident_mib()
     vectors = np.load(matrix, mmap_mode="r")
     restricted = []
     for share in _SHARES:
@@ -212,7 +212,7 @@ def _ask(
         truth = _nearest(vectors, some, within)
         restricted.append((share, took, _recall(ids, truth)))
     reader.close()
-    return Asked(open_ms, resident_mib, latency, _recall(found, exact), tuple(restricted))
+    return Asked(open_ms, held_mib, latency, _recall(found, exact), tuple(restricted))
 
 
 def _ask_engine(index_dir: Path, texts: Sequence[str]) -> Latency:
@@ -275,21 +275,6 @@ def _recall(found: NDArray[np.int64], exact: NDArray[np.int64]) -> float:
         np.mean([len(set(a.tolist()) & set(b.tolist())) for a, b in zip(found, exact, strict=True)])
         / exact.shape[1]
     )
-
-
-def _peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def _resident_mib() -> float:
-    """Memory in use now, mapped pages included, where the system tells."""
-    try:
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) / 1024
-    except OSError:
-        pass
-    return _peak_mib()
 
 
 def report(found: Sequence[Size], real: RealVectors, made: NDArray[np.float32]) -> str:

@@ -22,6 +22,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.indexing import machine
+from benchmarks.memory import FamilyPeak
 from indexer.scan import scan
 from retrieval.catalog import Catalog
 from tests.photos import copy_photos
@@ -71,14 +72,14 @@ def measure(work: Path, images: Path | None, burst: int, changes: int, idle_s: f
         time.sleep(idle_s)
         idle = (cpu_s(process.pid) - before) / idle_s
         started = time.perf_counter()
-        for number in range(burst):
-            place = library / f"{number // 1000}"
-            place.mkdir(exist_ok=True)
-            (place / f"{number}.jpg").write_bytes(next(contents))
-        written_s = time.perf_counter() - started
-        wait_until(lambda: catalog.count_pictures() == burst + 1)
-        burst_s = time.perf_counter() - started
-        peak = peak_mib(process.pid)
+        with FamilyPeak(process.pid) as peak:
+            for number in range(burst):
+                place = library / f"{number // 1000}"
+                place.mkdir(exist_ok=True)
+                (place / f"{number}.jpg").write_bytes(next(contents))
+            written_s = time.perf_counter() - started
+            wait_until(lambda: catalog.count_pictures() == burst + 1)
+            burst_s = time.perf_counter() - started
     started = time.perf_counter()
     alone = [*mmsearch(work / "other"), "index", str(library)]
     subprocess.run(alone, check=True, stdout=subprocess.DEVNULL)
@@ -107,7 +108,7 @@ def measure(work: Path, images: Path | None, burst: int, changes: int, idle_s: f
         "",
         "| | time | pictures/s | peak memory |",
         "|---|---:|---:|---:|",
-        f"| watch | {burst_s:.1f} s | {burst / burst_s:.0f} | {peak:.0f} MiB |",
+        f"| watch | {burst_s:.1f} s | {burst / burst_s:.0f} | {peak.mib:.0f} MiB |",
         f"| index | {alone_s:.1f} s | {burst / alone_s:.0f} | |",
         "",
         f"Doing nothing, it uses {idle:.1%} of one core.",
@@ -169,14 +170,6 @@ def cpu_s(process: int) -> float:
     """Processor seconds that a process has used. Linux only."""
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / 100
-
-
-def peak_mib(process: int) -> float:
-    """The most memory that a process has held. Linux only."""
-    for line in Path(f"/proc/{process}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
 
 
 if __name__ == "__main__":

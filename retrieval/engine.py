@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from retrieval.catalog.reader import CatalogReader
 from retrieval.catalog.rows import Picture
-from retrieval.encoders.base import Encoder, TextEncoding
+from retrieval.encoders.base import Encoder, LoadsAhead, TextEncoding
 from retrieval.encoders.registry import load_encoder
 from retrieval.errors import EncoderMismatchError, IndexMissingError
 from retrieval.hit import Hit
@@ -58,8 +58,8 @@ class SearchEngine:
         self._second_stage = SecondStage(encoder, location)
         self._snapshot: Snapshot | None = None
         self._snapshot_lock = threading.Lock()
-        # FAISS and its file load while the encoder does.
-        self._opening = threading.Thread(target=self._open_ahead, name="open-index", daemon=True)
+        # Not a daemon: cut off inside FAISS at the program's end, it would abort it.
+        self._opening = threading.Thread(target=self._open_ahead, name="open-index")
         self._opening.start()
 
     @classmethod
@@ -281,7 +281,14 @@ class SearchEngine:
         return [row for row, _ in pairs], [similarity for _, similarity in pairs]
 
     def _open_ahead(self) -> None:
-        """What the first search needs besides its encoding. Its errors come out there."""
+        """Load what the first search needs. What goes wrong comes out there.
+
+        Graphs first: they load without the GIL, while FAISS is imported, which holds it.
+        """
+        with suppress(Exception):
+            for part in (self._encoder, self._second_stage.reranker(AUTO)):
+                if isinstance(part, LoadsAhead):
+                    part.load_ahead()
         with suppress(Exception):
             self._present()
 

@@ -8,18 +8,21 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from retrieval.catalog.rows import Picture
 from retrieval.encoders.base import Encoder
-from retrieval.explain import Explanation, explain
 from retrieval.locations import IndexLocation
 from retrieval.rerankers.base import Candidate, Reranker, RerankQuery
 from retrieval.rerankers.compact import CompactReranker
 from retrieval.rerankers.registry import AUTO, OFF, load_reranker
 from retrieval.score_fusion import Floats
 from retrieval.token_cache import TokenCache, Tokens
+
+if TYPE_CHECKING:
+    from retrieval.explain import Explanation
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +79,8 @@ class SecondStage:
         self, query: RerankQuery, pictures: Sequence[Picture], similarities: Sequence[float]
     ) -> list[Explanation | None]:
         """Where the words looked in each picture; None where that is not known."""
+        from retrieval.explain import explain
+
         reranker = self.reranker(AUTO)
         if not isinstance(reranker, CompactReranker):
             return [None] * len(pictures)

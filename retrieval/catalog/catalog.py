@@ -292,16 +292,13 @@ class Catalog:
         with self._reading() as connection:
             for path, size, mtime, kind in connection.execute(failure_query):
                 known[path] = KnownFile(size, mtime, None, kind)
-            for picture_id, raw, size, mtime, read_with in connection.execute(picture_query):
-                path = os.fsdecode(raw)
-                failed = known.get(path)
-                known[path] = KnownFile(
-                    size,
-                    mtime,
-                    picture_id,
-                    failed.failure_kind if failed else None,
-                    lacks_facts=(read_with or 0) < FACTS_VERSION,
-                )
+            for rows in connection.execute(picture_query).partitions(_ROWS_A_CHUNK):
+                for picture_id, raw, size, mtime, read_with in rows:
+                    path = os.fsdecode(raw)
+                    failed = known.get(path)
+                    kind = None if failed is None else failed.failure_kind
+                    lacks_facts = (read_with or 0) < FACTS_VERSION
+                    known[path] = KnownFile(size, mtime, picture_id, kind, lacks_facts)
         return known
 
     def stored_files(self, root_id: int) -> list[StoredFile]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 # Of the BLAKE2b hash of a file's bytes, by which contents are told apart.
 CONTENT_HASH_BYTES = 16
@@ -18,8 +19,7 @@ class Root:
     path: Path
 
 
-@dataclass(frozen=True)
-class KnownFile:
+class KnownFile(NamedTuple):
     """What the catalogue remembers of a file, enough to tell whether it changed.
 
     `picture_id` is None for a file that was never indexed; `failure_kind` says how reading it

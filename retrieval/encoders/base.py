@@ -68,6 +68,15 @@ class TextEncoding:
 
 
 @runtime_checkable
+class LoadsAhead(Protocol):
+    """An encoder or a reranker that can load for a question before the question is there."""
+
+    def load_ahead(self) -> None:
+        """Begin to load, beside what the caller does next. Raises nothing that a question would."""
+        ...
+
+
+@runtime_checkable
 class Encoder(Protocol):
     """Pictures and texts to unit vectors in one shared space (a CLIP-style dual encoder).
 

@@ -77,6 +77,10 @@ class CompactEncoder:
         """What patch tokens, int8, are multiplied by to become floats."""
         return float(self._config["tokens"]["scale"])
 
+    def load_ahead(self) -> None:
+        """Begin to load what a question in words needs; see `OnnxSession.load_ahead`."""
+        self._text.load_ahead()
+
     def encode_pictures(self, pixels: Pixels) -> PictureEncoding:
         """Encode pixels, uint8 (n, size_px, size_px, 3) RGB, to vectors and patch tokens."""
         vectors, tokens = self._image.run(["embedding", "tokens"], {"pixels": pixels})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,16 @@ class OnnxSession:
         found: list[np.ndarray] = self.load().run(outputs, dict(inputs))
         return found
 
+    def load_ahead(self) -> None:
+        """Begin to load the graph beside what the caller does next; the first run waits for it.
+
+        ONNX Runtime itself is imported before this returns: only what comes then needs no GIL.
+        """
+        import onnxruntime  # noqa: F401
+
+        # Not a daemon: cut off inside ONNX Runtime at the program's end, it would abort it.
+        threading.Thread(target=self._try_to_load, name="load-graph").start()
+
     def output_names(self) -> list[str]:
         """What the graph can be asked for."""
         return [output.name for output in self.load().get_outputs()]
@@ -51,3 +62,8 @@ class OnnxSession:
                     self._path, options, providers=["CPUExecutionProvider"]
                 )
             return self._session
+
+    def _try_to_load(self) -> None:
+        # What is wrong comes out at the first run, where someone can be told.
+        with suppress(Exception):
+            self.load()

@@ -108,6 +108,10 @@ class CompactReranker:
         """Rows and columns of the patches that its attention is over."""
         return self._grid
 
+    def load_ahead(self) -> None:
+        """Begin to load the graph; see `OnnxSession.load_ahead`."""
+        self._session.load_ahead()
+
     def rerank(self, query: RerankQuery, candidates: Sequence[Candidate]) -> Scores:
         """Scores, float32 (n,); NaN for candidates without tokens and questions without words."""
         scores = np.full(len(candidates), np.nan, dtype=np.float32)
