@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.filled_index import fill_rows, fill_tokens
+from benchmarks.installed import environment
 from benchmarks.real_shaped import between_neighbours, load_real
 from retrieval.catalog import Catalog
 from retrieval.vectors.store import Manifest, VectorStore
@@ -96,7 +97,10 @@ def measure(command: str, arguments: Sequence[str], runs: int) -> Timing:
     for _ in range(runs + 1):
         started = time.perf_counter()
         subprocess.run(
-            [sys.executable, "-m", "cli.main", *arguments], check=True, stdout=subprocess.DEVNULL
+            [sys.executable, "-m", "cli.main", *arguments],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            env=environment(),
         )
         elapsed.append(time.perf_counter() - started)
     return Timing(command, tuple(elapsed[1:]))
@@ -109,6 +113,7 @@ def slowest_imports(arguments: Sequence[str]) -> list[tuple[str, float]]:
         check=True,
         capture_output=True,
         text=True,
+        env=environment(),
     )
     own_ms: dict[str, float] = {}
     for line in done.stderr.splitlines():

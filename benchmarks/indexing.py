@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from benchmarks.installed import environment
 from benchmarks.memory import FamilyPeak
 from indexer.run import BATCH_SIZE
 from indexer.scan import scan
@@ -176,7 +177,7 @@ def time_run(library: Path, index_dir: Path, checkout: Path = REPOSITORY) -> Run
             stdout=subprocess.PIPE,
             text=True,
             cwd=checkout,
-            env={**os.environ, "PYTHONPATH": str(checkout)},
+            env={**environment(), "PYTHONPATH": str(checkout)},
         ) as process,
         FamilyPeak(process.pid) as peak,
     ):

@@ -28,6 +28,7 @@ from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 
+from benchmarks import installed
 from benchmarks.large_jpegs import make_library
 from tests.photos import copy_photos
 
@@ -273,7 +274,7 @@ def _timed(
     done = subprocess.run(
         command,
         cwd=folder,
-        env=os.environ | {"HF_HUB_OFFLINE": "1"} | paths | environment,
+        env=installed.environment() | {"HF_HUB_OFFLINE": "1"} | paths | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -25,6 +25,7 @@ from PIL import Image
 
 from benchmarks.filled_index import PictureRow, fill_rows, fill_tokens
 from benchmarks.indexing import gather, machine, time_run
+from benchmarks.installed import environment
 from benchmarks.real_shaped import between_neighbours, load_real
 from indexer.scan import ScannedFile, scan
 from retrieval.catalog import Catalog, PictureFacts
@@ -198,30 +199,28 @@ def _rclip(library: Path, scratch: Path, venv: Path, model: Path) -> Program:
     for entry in model.iterdir():
         if entry.is_dir():
             (data / entry.name).symlink_to(entry.resolve())
-    environment = os.environ | {"RCLIP_DATADIR": str(data)}
-    environment.pop("PYTHONPATH", None)
+    own = environment() | {"RCLIP_DATADIR": str(data)}
+    own.pop("PYTHONPATH", None)
     listing = scratch / "files.txt"
     paths = [str(library / file.path) for file in scan(library).files]
     listing.write_text("\n".join(paths), "utf-8")
-    subprocess.run(
-        [venv / "bin" / "python", "-c", _FILL_RCLIP, listing], env=environment, check=True
-    )
+    subprocess.run([venv / "bin" / "python", "-c", _FILL_RCLIP, listing], env=own, check=True)
     command = [str(venv / "bin" / "rclip"), "-t", "10"]
     return Program(
         "rclip",
-        lambda: _time([*command, "-n", QUESTION], library, environment),
-        lambda: _time([*command, QUESTION], library, environment),
+        lambda: _time([*command, "-n", QUESTION], library, own),
+        lambda: _time([*command, QUESTION], library, own),
         (data / "db.sqlite3").stat().st_size / len(paths),
     )
 
 
-def _time(command: Sequence[str], folder: Path, environment: dict[str, str] | None = None) -> float:
+def _time(command: Sequence[str], folder: Path, own: dict[str, str] | None = None) -> float:
     """Run a command in a folder; what it says is only shown where it fails."""
     # The folder is the pictures', so that what Python imports must be named.
     ours = {"PYTHONPATH": str(Path(__file__).parents[1])}
     started = time.perf_counter()
     done = subprocess.run(
-        command, cwd=folder, env=environment or os.environ | ours, capture_output=True, text=True
+        command, cwd=folder, env=own or environment() | ours, capture_output=True, text=True
     )
     elapsed = time.perf_counter() - started
     if done.returncode:

@@ -14,11 +14,13 @@ import tempfile
 import time
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer
 
+from retrieval.encoders.compact import compact_fingerprint
 from retrieval.reranker_training.network import RerankerNetwork, RerankerShape
 from training.activations import normalise
 from training.contrastive import Towers, train_contrastive
@@ -239,7 +241,7 @@ def _write_config(
     out: Path, recipe: Recipe, text: TextShape, token_scale: float, weight: float
 ) -> None:
     shape = TowerShape()
-    config = {
+    config: dict[str, Any] = {
         "name": "compact",
         "version": VERSION,
         "dim": shape.dim + EXTRA_DIMENSIONS,
@@ -252,6 +254,7 @@ def _write_config(
         },
         "reranker": {"weight": weight},
     }
+    config["fingerprint"] = compact_fingerprint(out, config)
     (out / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,15 @@ from retrieval.preprocessing import Preprocessing
 COMPACT_DIR = Path(__file__).resolve().parent.parent / "models" / "compact"
 # What makes the vectors what they are; the reranker beside them may change without a re-index.
 _FINGERPRINTED = ("image.onnx", "text.onnx", "tokenizer.json")
+
+
+def compact_fingerprint(model_dir: Path, config: Mapping[str, Any]) -> str:
+    """A hash of a compact model's weights and of its preprocessing, which `config` tells."""
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(json.dumps(config["image"], sort_keys=True).encode())
+    for name in _FINGERPRINTED:
+        digest.update((model_dir / name).read_bytes())
+    return digest.hexdigest()
 
 
 class CompactEncoder:
@@ -55,11 +64,14 @@ class CompactEncoder:
     @cached_property
     def identity(self) -> EncoderIdentity:
         """Name, dimension and fingerprint, a hash of the weights and the preprocessing."""
-        digest = hashlib.blake2b(digest_size=16)
-        digest.update(json.dumps(self._config["image"], sort_keys=True).encode())
-        for name in _FINGERPRINTED:
-            digest.update((self._model_dir / name).read_bytes())
-        return EncoderIdentity(self._name, int(self._config["dim"]), digest.hexdigest())
+        # The package's own files are as they were installed, so that their hash is known. Taking
+        # it again would cost every question as much time as loading FAISS.
+        known = self._config.get("fingerprint") if self._model_dir == COMPACT_DIR else None
+        return EncoderIdentity(
+            self._name,
+            int(self._config["dim"]),
+            known or compact_fingerprint(self._model_dir, self._config),
+        )
 
     @property
     def preprocessing(self) -> Preprocessing:

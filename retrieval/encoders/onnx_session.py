@@ -53,6 +53,8 @@ class OnnxSession:
 
                 options = onnxruntime.SessionOptions()
                 options.log_severity_level = 3
+                # Threads that wait busily take cores from decoding, and from what loads next.
+                options.add_session_config_entry("session.intra_op.allow_spinning", "0")
                 # Without VNNI the quick eight-bit kernels overflow: the built-in model's vectors
                 # would have a cosine of 0.86 to the right ones. Elsewhere this changes nothing.
                 # Weights of seven bits do not overflow them.

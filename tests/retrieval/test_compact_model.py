@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +13,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from retrieval.encoders.compact import COMPACT_DIR, CompactEncoder
+from retrieval.encoders.compact import COMPACT_DIR, CompactEncoder, compact_fingerprint
 from retrieval.errors import UnknownModelError
 from retrieval.pictures import read_picture, to_pixels
 from tests.photos import copy_photos
@@ -153,3 +155,18 @@ def test_a_question_needs_neither_torch_nor_the_picture_tower() -> None:
 def test_a_folder_without_the_model_says_so(tmp_path: Path) -> None:
     with pytest.raises(UnknownModelError, match=r"config\.json"):
         CompactEncoder(tmp_path)
+
+
+def test_the_fingerprint_that_comes_with_the_model_is_that_of_its_files() -> None:
+    config = json.loads((COMPACT_DIR / "config.json").read_text())
+    assert config["fingerprint"] == compact_fingerprint(COMPACT_DIR, config)
+    assert CompactEncoder().identity.fingerprint == config["fingerprint"]
+
+
+def test_a_model_elsewhere_is_known_by_its_own_files(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(COMPACT_DIR, folder)
+    assert CompactEncoder(folder).identity.fingerprint == CompactEncoder().identity.fingerprint
+    with (folder / "text.onnx").open("ab") as file:
+        file.write(b"\0")
+    assert CompactEncoder(folder).identity.fingerprint != CompactEncoder().identity.fingerprint
