@@ -19,19 +19,33 @@ _TILE_PX = 480
 _GRAIN = 4.0
 
 
-def make_library(photographs: Sequence[Path], count: int, folder: Path, seed: int = 0) -> None:
+def make_library(
+    photographs: Sequence[Path],
+    count: int,
+    folder: Path,
+    seed: int = 0,
+    different: int | None = None,
+) -> None:
     """Write `count` JPEGs of 1 to 12 megapixels into a folder, made where it is missing.
 
+    After the first `different` ones they are the same pictures again, in files whose bytes differ.
     Those that are there already are kept.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    distinct = count if different is None else different
     for number in range(count):
         file = folder / f"{number:05d}.jpg"
+        if file.exists():
+            continue
+        if number >= distinct:
+            # Decoders stop at a picture's end, so what follows changes the content alone.
+            original = folder / f"{number % distinct:05d}.jpg"
+            file.write_bytes(original.read_bytes() + number.to_bytes(8, "big"))
+            continue
         # Each its own, so that a library can grow.
         random = np.random.default_rng([seed, number])
-        if not file.exists():
-            picture = _wall(photographs, random)
-            picture.save(file, quality=int(random.integers(82, 94)))
+        picture = _wall(photographs, random)
+        picture.save(file, quality=int(random.integers(82, 94)))
 
 
 def _wall(photographs: Sequence[Path], random: np.random.Generator) -> Image.Image:

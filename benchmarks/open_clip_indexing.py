@@ -62,6 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--photographs", type=Path, help="what the pictures are made of")
     parser.add_argument("--pictures", type=int, default=2000)
+    parser.add_argument("--different", type=int, help="pictures that differ; default: all")
     parser.add_argument("--peer-pictures", type=int, help="for the peers alone; default: all")
     parser.add_argument("--rounds", type=int, default=1, help="of everyone in turn")
     parser.add_argument("--weights", type=Path, help="a folder with ViT-B-32.pt and -256.pt")
@@ -77,7 +78,8 @@ def main() -> None:
         pictures = 2 if options.tiny else options.pictures
         peer_pictures = min(pictures, options.peer_pictures or pictures)
         library = work / "library"
-        make_library(photographs(options.photographs, work), pictures, library)
+        different = min(pictures, options.different or pictures)
+        make_library(photographs(options.photographs, work), pictures, library, different=different)
         everyone = [compact()]
         if not options.tiny:
             everyone += larger(options.weights or work / "weights", Path(scratch) / "cache")
@@ -92,7 +94,7 @@ def main() -> None:
                 shutil.rmtree(own)
                 print(one.name, one.model, runs[one][-1], file=sys.stderr, flush=True)
         sizes = [file.stat().st_size for file in library.iterdir()]
-    page = report(runs, len(sizes), sum(sizes))
+    page = report(runs, len(sizes), different, sum(sizes))
     print(page)
     if not options.tiny:
         RESULT.parent.mkdir(exist_ok=True)
@@ -174,14 +176,16 @@ def peers(options: argparse.Namespace) -> list[Contender]:
     return found
 
 
-def report(runs: Mapping[Contender, Sequence[Run]], pictures: int, size_bytes: int) -> str:
+def report(
+    runs: Mapping[Contender, Sequence[Run]], pictures: int, different: int, size_bytes: int
+) -> str:
     """The measurements as Markdown."""
     base = next((one for one in runs if one.name.startswith("rclip")), None)
     lines = [
         "# Indexing with ViT-B/32, beside others",
         "",
-        f"Of {pictures:,} JPEGs of 1 to 12 megapixels ({size_bytes / pictures / 1e6:.1f} MB a "
-        "picture). Random weights, the same for all. Medians of "
+        f"Of {pictures:,} JPEG files of 1 to 12 megapixels, {different:,} different pictures "
+        f"({size_bytes / pictures / 1e6:.1f} MB each). Random weights, the same for all. Median of "
         f"{max(len(found) for found in runs.values())}; processor seconds are those of all cores.",
         "",
         "| | model | pictures | time | pictures/s | pictures/processor s "

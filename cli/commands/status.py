@@ -50,6 +50,10 @@ def status_record(catalog: Catalog, location: IndexLocation) -> dict[str, Any]:
         "size_bytes": sum(
             file.stat().st_size for file in location.folder.iterdir() if file.is_file()
         ),
+        # The file and what SQLite keeps beside it while someone writes.
+        "tokens_bytes": sum(
+            file.stat().st_size for file in location.folder.glob(f"{location.tokens.name}*")
+        ),
         "vector_index": manifest.kind if manifest else None,
         "vector_index_choice": catalog.vector_index_choice or AUTO,
         "vector_index_effort": manifest.effort if manifest else None,
@@ -74,7 +78,7 @@ def _status_lines(record: dict[str, Any]) -> list[str]:
         ("pictures", f"{record['pictures']:,}"),
         ("model", record["model"] or "none yet"),
         ("vector index", _vector_index_line(record)),
-        ("index", f"{show_path(Path(record['index_dir']))} ({size(record['size_bytes'])})"),
+        ("index", f"{show_path(Path(record['index_dir']))} ({_size(record)})"),
     ]
     lines = [*table_lines(facts), ""]
     lines += table_lines(
@@ -91,6 +95,12 @@ def _status_lines(record: dict[str, Any]) -> list[str]:
     if failed:
         lines += ["", f"{count(failed, 'file')} failed: `mmsearch status --failures` says why."]
     return lines
+
+
+def _size(record: dict[str, Any]) -> str:
+    tokens = record["tokens_bytes"]
+    of_which = f", of which patch tokens {size(tokens)}" if tokens else ""
+    return f"{size(record['size_bytes'])}{of_which}"
 
 
 def _vector_index_line(record: dict[str, Any]) -> str:

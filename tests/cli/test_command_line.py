@@ -207,6 +207,14 @@ def test_a_moved_folder_is_followed_and_a_removed_one_forgotten(
     assert (status["pictures"], status["folders"]) == (0, [])
 
 
+def test_status_tells_how_much_of_the_index_is_a_cache(photo_index: Path) -> None:
+    status = json.loads(mmsearch("status", "--json", index_dir=photo_index).stdout)
+    files = {file.name: file.stat().st_size for file in photo_index.iterdir()}
+    assert status["tokens_bytes"] >= files["tokens.sqlite"] > 15_000 * status["pictures"]
+    assert status["size_bytes"] >= sum(files.values()) > status["tokens_bytes"]
+    assert b"of which patch tokens" in mmsearch("status", index_dir=photo_index).stdout
+
+
 def test_remove_asks_first(tmp_path: Path, photo_index: Path, photos: Path) -> None:
     found = mmsearch("remove", photos, index_dir=photo_index)
     assert found.returncode != 0
