@@ -94,7 +94,7 @@ def examine(
     seen.files = check_files(catalog, progress, with_content=with_content)
     made_by = catalog.encoder
     if made_by is not None:
-        ids = _picture_ids(catalog)
+        ids = frozenset(catalog.picture_ids().tolist())
         seen.tokens = take_inventory(location.tokens, made_by.fingerprint)
         held = seen.tokens.ids | seen.tokens.odd_ids
         seen.orphan_tokens = held - ids
@@ -120,10 +120,4 @@ def _makes_tokens(made_by: EncoderIdentity, given: Encoder | None) -> bool:
     size = encoder.preprocessing.size_px
     return (
         encoder.encode_pictures(np.full((1, size, size, 3), 128, np.uint8)).patch_tokens is not None
-    )
-
-
-def _picture_ids(catalog: Catalog) -> frozenset[int]:
-    return frozenset(
-        file.picture_id for root in catalog.roots() for file in catalog.stored_files(root.id)
     )

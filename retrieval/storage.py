@@ -13,9 +13,11 @@ from retrieval.errors import StorageError
 
 # With less than this nothing of use can be written; databases name other causes for it then.
 _NEXT_TO_NOTHING_BYTES = 256 * 1024
-_FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
-_FAILING = frozenset({errno.EIO, errno.EROFS, errno.ENXIO, getattr(errno, "ESTALE", errno.EIO)})
-DISK_ERRORS = _FULL | _FAILING
+FULL_DISK_ERRORS = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
+_FAILING_DISK_ERRORS = frozenset(
+    {errno.EIO, errno.EROFS, errno.ENXIO, getattr(errno, "ESTALE", errno.EIO)}
+)
+DISK_ERRORS = FULL_DISK_ERRORS | _FAILING_DISK_ERRORS
 
 
 @contextmanager
@@ -24,9 +26,9 @@ def storage_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in FULL_DISK_ERRORS:
             raise disk_full(folder) from error
-        if error.errno in _FAILING:
+        if error.errno in _FAILING_DISK_ERRORS:
             raise disk_failing(folder, error.strerror or str(error)) from error
         raise
 

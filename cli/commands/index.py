@@ -48,6 +48,7 @@ def command(
     looks again at every folder that is indexed already. A folder that is absent, an unplugged
     disk say, is named and its pictures are kept.
     """
+    from cli.interrupts import stop_on_interrupt
     from cli.progress import ProgressBar
     from indexer import index_folders
     from retrieval.catalog import Catalog
@@ -56,14 +57,16 @@ def command(
     location = locate_index(index_dir)
     is_first_run = not location.catalog.exists()
     chosen = list(paths) or _indexed_folders(location)
-    summary = index_folders(
-        chosen,
-        index_dir,
-        model=model,
-        precision=precision,
-        vector_index=vector_index,
-        progress=ProgressBar(),
-    )
+    with stop_on_interrupt() as stop:
+        summary = index_folders(
+            chosen,
+            index_dir,
+            model=model,
+            precision=precision,
+            vector_index=vector_index,
+            progress=ProgressBar(),
+            stop=stop,
+        )
     if as_json:
         write_json(summary_record(summary))
     else:

@@ -5,7 +5,6 @@ SQLite's own online backup reads one committed state, whatever happens beside it
 
 from __future__ import annotations
 
-import errno
 import secrets
 import sqlite3
 from contextlib import closing
@@ -13,7 +12,13 @@ from pathlib import Path
 
 from retrieval.catalog.schema import SCHEMA_VERSION
 from retrieval.errors import CatalogError, StorageError
-from retrieval.storage import delete_database, is_nearly_full, sync_file, sync_folder
+from retrieval.storage import (
+    FULL_DISK_ERRORS,
+    delete_database,
+    is_nearly_full,
+    sync_file,
+    sync_folder,
+)
 
 _PAGES_A_STEP = 4096
 _PAUSE_S = 0.01
@@ -85,4 +90,4 @@ def verify_copy(path: Path) -> int:
 def _is_full(error: Exception, folder: Path) -> bool:
     code = getattr(error, "sqlite_errorcode", None)
     number = getattr(error, "errno", None)
-    return code == sqlite3.SQLITE_FULL or number == errno.ENOSPC or is_nearly_full(folder)
+    return code == sqlite3.SQLITE_FULL or number in FULL_DISK_ERRORS or is_nearly_full(folder)

@@ -1,0 +1,72 @@
+"""A catalogue's database as all that reads it shares it: connections, version, facts in `info`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy import Column, Connection, Engine, null, select
+from sqlalchemy.sql.elements import ColumnElement
+
+from retrieval.catalog.database import damaged, database_errors
+from retrieval.catalog.schema import SCHEMA_VERSION, info
+
+
+class CatalogDatabase:
+    """The tables of one catalogue, of this version or an older one. Thread-safe."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._version = SCHEMA_VERSION
+
+    @property
+    def version(self) -> int:
+        """The version of its tables when it was opened."""
+        return self._version
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with database_errors(self._engine), self._engine.connect() as connection:
+            yield connection
+
+    @property
+    def _path(self) -> Path:
+        return Path(self._engine.url.database or "")
+
+    def _read_number(self, connection: Connection, key: str) -> int:
+        value = read_info(connection, key)
+        if value is None or not value.isdecimal():
+            raise damaged(self._path, f"its {key} is {value!r}")
+        return int(value)
+
+    def _column(self, column: Column[Any]) -> ColumnElement[Any]:
+        """The column; NULL in its place where the catalogue is of a time before it."""
+        if self._version >= column.info.get("since", 1):
+            return column
+        return null().label(column.name)
+
+
+def read_info(connection: Connection, key: str) -> str | None:
+    """What stands under a key in `info`; None where nothing does."""
+    value: str | None = connection.execute(
+        select(info.c.value).where(info.c.key == key)
+    ).scalar_one_or_none()
+    return value
