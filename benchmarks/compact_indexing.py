@@ -60,9 +60,10 @@ def report(runs: Mapping[Contender, Sequence[Run]]) -> str:
     lines = [
         "# Indexing small photographs, beside rclip",
         "",
-        f"{count:,} photographs as they are, files in memory; whole processes in turn, runs of each: "
-        f"{rounds}; the median, and the slowest to the fastest. mmsearch's time is that of its whole "
-        "run; rclip's is that of a first call, less that of a second one, which only answers.",
+        f"{count:,} photographs as they are, files in memory; whole processes in turn, runs of "
+        f"each: {rounds}; the median, and the slowest to the fastest. mmsearch's time is that of "
+        "its whole run; rclip's is that of a first call, less that of a second one, which only "
+        "answers.",
         "",
         f"Machine: {machine()}.",
         "",
