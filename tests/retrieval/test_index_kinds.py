@@ -18,7 +18,7 @@ from retrieval.vectors import kinds
 from retrieval.vectors.base import Ids, VectorIndex
 from retrieval.vectors.faiss_index import FaissIndex
 from retrieval.vectors.store import VectorStore
-from retrieval.vectors.tuning import TARGET_RECALL, make_questions
+from retrieval.vectors.tuning import TARGET_RECALL, make_questions, merge_nearest, tune
 
 DIM = 32
 COUNT = 3000
@@ -113,6 +113,34 @@ def test_a_large_index_reaches_its_target_recall_and_says_so(
     assert manifest.recall >= TARGET_RECALL
     assert (manifest.effort > 0) == (choice in ("ivf", "hnsw"))
     assert recall(store.load(large_catalog).index, IDS, seed=7) >= TARGET_RECALL - 0.03
+
+
+def test_effort_is_not_spent_on_ties_that_the_codes_cannot_tell_apart() -> None:
+    random = np.random.default_rng(0)
+    # Sixty pictures of each scene, closer to each other than one byte a number can show.
+    scenes = random.standard_normal((100, DIM)).repeat(60, axis=0)
+    vectors = scenes + 1e-3 * random.standard_normal(scenes.shape)
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    ids = np.arange(len(vectors))
+    index = FaissIndex.trained(kinds.choose_kind(len(vectors), kinds.IVF), vectors)
+    index.add(ids, vectors)
+    questions = make_questions(vectors)
+    exact = merge_nearest(None, questions, ids, vectors)[1]
+    reached = tune(index, questions, exact)
+    assert reached < TARGET_RECALL
+    assert index.effort < index.largest_effort
+    index.effort = index.largest_effort
+    found = index.search(questions, 10)[1]
+    shared = [len(np.intersect1d(a, b)) for a, b in zip(found, exact, strict=True)]
+    assert reached >= 0.98 * sum(shared) / exact.size
+
+
+def test_questions_for_tuning_are_unit_vectors_near_but_not_at_what_is_stored() -> None:
+    questions = make_questions(VECTORS)
+    assert np.allclose(np.linalg.norm(questions, axis=1), 1, atol=1e-5)
+    nearest = (questions @ VECTORS.T).max(axis=1)
+    assert nearest.min() >= 0.6 - 1e-5
+    assert nearest.max() < 0.95
 
 
 @pytest.mark.parametrize("choice", ["sq8", "ivf", "hnsw"])
