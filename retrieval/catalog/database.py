@@ -65,7 +65,9 @@ def explain(error: BaseException | None, path: Path) -> MmsearchError:
     cannot_write = code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
     if code == sqlite3.SQLITE_FULL or (cannot_write and is_nearly_full(folder)):
         return disk_full(folder)
-    if code == sqlite3.SQLITE_IOERR:
+    # SQLite does not say why a file beside the catalogue cannot be made; where we may, it is the
+    # disk.
+    if code == sqlite3.SQLITE_IOERR or (code == sqlite3.SQLITE_CANTOPEN and _may_write(path)):
         return disk_failing(folder, str(error))
     if code in _DAMAGE or (
         code == sqlite3.SQLITE_ERROR and any(words in str(error) for words in _DAMAGE_WORDS)
@@ -84,3 +86,7 @@ def damaged(path: Path, reason: str) -> DamagedCatalogError:
         f"The catalogue {path} is damaged ({reason}): `mmsearch repair` saves what can be read.",
         reason,
     )
+
+
+def _may_write(path: Path) -> bool:
+    return os.access(path, os.R_OK | os.W_OK) and os.access(path.parent, os.W_OK | os.X_OK)
