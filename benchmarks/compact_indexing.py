@@ -17,7 +17,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.indexing import machine
-from benchmarks.open_clip_indexing import Contender, Run, compact, linked, peers, photographs
+from benchmarks.open_clip_indexing import (
+    Contender,
+    Run,
+    compact,
+    in_turn,
+    linked,
+    peers,
+    photographs,
+)
 
 RESULT = Path(__file__).parent / "results" / "compact_indexing.md"
 
@@ -31,20 +39,14 @@ def main() -> None:
     parser.add_argument("--rclip", type=Path, help="the command of rclip 3")
     parser.add_argument("--rclip-data", type=Path, help="a data folder of rclip with its models")
     parser.add_argument("--tiny", action="store_true", help="a quick look, nothing is written")
+    parser.set_defaults(clip_retrieval=None)
     options = parser.parse_args()
-    options.clip_retrieval = None
     count, rounds = (4, 1) if options.tiny else (options.pictures, options.rounds)
     with tempfile.TemporaryDirectory() as scratch:
         folder = photographs(options.images, Path(scratch))[0].parent
         library = linked(folder, count, Path(scratch))
         both = [compact(), *peers(options)]
-        runs: dict[Contender, list[Run]] = {one: [] for one in both}
-        for number in range(rounds):
-            for place, one in enumerate(both):
-                own = Path(scratch) / f"{place}-{number}"
-                own.mkdir()
-                runs[one].append(one.index(library, own))
-        page = report(runs)
+        page = report(in_turn(dict.fromkeys(both, library), rounds, Path(scratch)))
     print(page)
     if not options.tiny:
         RESULT.parent.mkdir(exist_ok=True)

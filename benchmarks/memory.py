@@ -9,8 +9,10 @@ from __future__ import annotations
 import math
 import threading
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+
+import numpy as np
+
+from retrieval.closing import Closing
 
 _PROC = Path("/proc")
 _EVERY_S = 0.05
@@ -26,7 +28,7 @@ def peak_mib(process: int | str = "self") -> float:
     return _status_mib(process, "VmHWM")
 
 
-class FamilyPeak:
+class FamilyPeak(Closing):
     """Watches a process and all that it starts: the most that they hold together at one time.
 
     Pages that several of them share count once. Looks twenty times a second, so that what is held
@@ -38,26 +40,17 @@ class FamilyPeak:
         self._process = process
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
-
-    def __enter__(self) -> Self:
         self._thread.start()
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Stop looking."""
         self._ended.set()
         self._thread.join()
 
     def _look(self) -> None:
         while not self._ended.wait(_EVERY_S):
-            found = family_mib(self._process)
-            # Comparisons with not a number are false.
-            if not self.mib > found:
-                self.mib = found if not math.isnan(found) else self.mib
+            # The larger of the two; of a number and none, the number.
+            self.mib = float(np.fmax(self.mib, family_mib(self._process)))
 
 
 def family_mib(process: int) -> float:

@@ -84,21 +84,32 @@ def main() -> None:
         if not options.tiny:
             everyone += larger(options.weights or work / "weights", Path(scratch) / "cache")
             everyone += peers(options)
-        runs: dict[Contender, list[Run]] = {}
-        for number in range(options.rounds):
-            for one in everyone:
-                some = linked(library, peer_pictures if one.is_peer else pictures, Path(scratch))
-                own = Path(scratch) / f"{everyone.index(one)}-{number}"
-                own.mkdir()
-                runs.setdefault(one, []).append(one.index(some, own))
-                shutil.rmtree(own)
-                print(one.name, one.model, runs[one][-1], file=sys.stderr, flush=True)
+        libraries = {
+            one: linked(library, peer_pictures if one.is_peer else pictures, Path(scratch))
+            for one in everyone
+        }
+        runs = in_turn(libraries, options.rounds, Path(scratch))
         sizes = [file.stat().st_size for file in library.iterdir()]
     page = report(runs, len(sizes), different, sum(sizes))
     print(page)
     if not options.tiny:
         RESULT.parent.mkdir(exist_ok=True)
         RESULT.write_text(page, "utf-8")
+
+
+def in_turn(
+    libraries: Mapping[Contender, Path], rounds: int, scratch: Path
+) -> dict[Contender, list[Run]]:
+    """Each contender's runs over its library, one after the other in each round."""
+    runs: dict[Contender, list[Run]] = {one: [] for one in libraries}
+    for number in range(rounds):
+        for place, (one, library) in enumerate(libraries.items()):
+            own = scratch / f"{place}-{number}"
+            own.mkdir()
+            runs[one].append(one.index(library, own))
+            shutil.rmtree(own)
+            print(one.name, one.model, runs[one][-1], file=sys.stderr, flush=True)
+    return runs
 
 
 def photographs(folder: Path | None, work: Path) -> list[Path]:

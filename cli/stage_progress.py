@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
+
+from retrieval.closing import Closing
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
 
-class StageBar:
+class StageBar(Closing):
     """A bar on stderr that begins anew with each stage; call it with stage, done and total."""
 
     def __init__(self) -> None:
@@ -25,23 +26,13 @@ class StageBar:
             return
         bar: tqdm[Any] | None = self._bar
         if bar is None or stage != self._stage:
-            self._close()
+            self.close()
             bar = tqdm(total=total, desc=stage, dynamic_ncols=True, leave=False)
             self._bar, self._stage = bar, stage
         bar.update(done - bar.n)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._close()
-
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Take the bar away."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None

@@ -18,7 +18,6 @@ class ScannedFile(NamedTuple):
     """A picture file by its name. `path` is relative to the root, with /."""
 
     # A tuple, since a re-scan is mostly the making of these.
-
     path: str
     size_bytes: int
     mtime_ns: int

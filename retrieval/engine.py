@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from retrieval.catalog.reader import CatalogReader
 from retrieval.catalog.rows import Picture
+from retrieval.closing import Closing
 from retrieval.encoders.base import Encoder, LoadsAhead, TextEncoding
 from retrieval.encoders.registry import load_encoder
 from retrieval.errors import EncoderMismatchError, IndexMissingError
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 DEFAULT_CANDIDATES = 50
 
 
-class SearchEngine:
+class SearchEngine(Closing):
     """Answers questions from an index. Searching is thread-safe.
 
     Pictures that an indexer adds meanwhile are found by the next search, without reopening.
@@ -196,17 +196,6 @@ class SearchEngine:
         self._opening.join()
         self._second_stage.close()
         self._reader.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     # -- inside -------------------------------------------------------------------------------
 

@@ -13,12 +13,12 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.closing import Closing
 from retrieval.errors import StorageError
 from retrieval.storage import delete_database, disk_full, is_nearly_full
 
@@ -46,7 +46,7 @@ CREATE INDEX IF NOT EXISTS tokens_by_picture ON tokens (picture_id);
 _COLUMNS = ("picture_id", "patches", "tokens")
 
 
-class TokenCache:
+class TokenCache(Closing):
     """Patch tokens, int8 (patches, token_dim), by picture id. Thread-safe."""
 
     def __init__(self, path: Path, fingerprint: str, connection: sqlite3.Connection) -> None:
@@ -159,17 +159,6 @@ class TokenCache:
         """Let go of the file."""
         with self._lock:
             self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _attempt(self, action: Callable[[sqlite3.Connection], T], otherwise: U) -> T | U:
         with self._lock:

@@ -30,6 +30,7 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import Tensor, nn
 
+from retrieval.encoders.onnx_session import session_options
 from retrieval.reranker_training.export import export as export_exactly
 from retrieval.reranker_training.network import RerankerNetwork
 from training.four_bits import pack_products
@@ -165,11 +166,9 @@ def optimise(file: Path) -> None:
     What it computes stays the same, bit by bit. Made on x86 without VNNI, eight-bit weights come
     out unsigned, which is exact on every processor; else they do so there at loading.
     """
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
+    options = session_options()
     # Further rewriting would be for this processor alone.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-    options.add_session_config_entry("session.x64quantprecision", "1")
     with tempfile.TemporaryDirectory() as folder:
         rewritten = Path(folder) / file.name
         options.optimized_model_filepath = str(rewritten)

@@ -15,11 +15,11 @@ import traceback
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from benchmarks.faults.calls import count_calls, kill_at
 from benchmarks.faults.layer import Fault, arm, counts
+from retrieval.closing import Closing
 
 BATCH_SIZE = 4
 
@@ -36,7 +36,7 @@ class Ended:
     calls: dict[str, int] | None = None
 
 
-class Server:
+class Server(Closing):
     """Hands jobs to the process that forks; `layer` is the compiled layer or None."""
 
     def __init__(self, layer: Path | None) -> None:
@@ -75,15 +75,8 @@ class Server:
         self._process.stdin.flush()
         return Ended(**json.loads(self._process.stdout.readline()))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """End the process."""
         self._process.communicate()
 
 

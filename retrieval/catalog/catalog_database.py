@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any, TypeVar
 
 from sqlalchemy import Column, Connection, Engine, null, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from retrieval.catalog.database import damaged, database_errors
 from retrieval.catalog.schema import SCHEMA_VERSION, info
+from retrieval.closing import Closing
+
+# SQLite's default bound on the host parameters of one statement is 32,766; stay far below it.
+IDS_A_STATEMENT = 10_000
+ROWS_A_CHUNK = 16_384
+T = TypeVar("T")
 
 
-class CatalogDatabase:
+class CatalogDatabase(Closing):
     """The tables of one catalogue, of this version or an older one. Thread-safe."""
 
     def __init__(self, engine: Engine) -> None:
@@ -30,17 +35,6 @@ class CatalogDatabase:
     def close(self) -> None:
         """Let go of the database."""
         self._engine.dispose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
@@ -70,3 +64,9 @@ def read_info(connection: Connection, key: str) -> str | None:
         select(info.c.value).where(info.c.key == key)
     ).scalar_one_or_none()
     return value
+
+
+def chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """The items in their order, `size` at a time."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

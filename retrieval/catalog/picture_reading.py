@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,15 @@ from sqlalchemy import and_, false, func, or_, select, type_coerce
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.types import NullType
 
-from retrieval.catalog.catalog_database import CatalogDatabase
+from retrieval.catalog.catalog_database import (
+    IDS_A_STATEMENT,
+    ROWS_A_CHUNK,
+    CatalogDatabase,
+    chunks,
+)
 from retrieval.catalog.rows import Failure, KnownFile, Picture, Root, StoredFile
 from retrieval.catalog.schema import FACTS_VERSION, failures, pictures, roots, vectors
 from retrieval.errors import CatalogError
-
-# SQLite's default bound on the host parameters of one statement is 32,766; stay far below it.
-IDS_A_STATEMENT = 10_000
-_ROWS_A_CHUNK = 16_384
 
 
 class PictureReading(CatalogDatabase):
@@ -78,7 +79,7 @@ class PictureReading(CatalogDatabase):
         with self._reading() as connection:
             for path, size, mtime, kind in connection.execute(failure_query):
                 known[path] = KnownFile(size, mtime, None, kind)
-            for rows in connection.execute(picture_query).partitions(_ROWS_A_CHUNK):
+            for rows in connection.execute(picture_query).partitions(ROWS_A_CHUNK):
                 for picture_id, raw, size, mtime, read_with in rows:
                     path = os.fsdecode(raw)
                     failed = known.get(path)
@@ -210,9 +211,3 @@ def _is_below(column: Any, below: str) -> ColumnElement[bool]:
         return column.is_not(None)  # type: ignore[no-any-return]
     # "0" follows "/" in ASCII, so this range holds just the paths that start with "below/".
     return or_(column == below, and_(column >= below + "/", column < below + "0"))
-
-
-def chunks(items: list[Any], size: int) -> Iterator[list[Any]]:
-    """The items in their order, `size` at a time."""
-    for start in range(0, len(items), size):
-        yield items[start : start + size]

@@ -9,12 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, func, select
 
-from retrieval.catalog.catalog_database import CatalogDatabase, read_info
+from retrieval.catalog.catalog_database import (
+    IDS_A_STATEMENT,
+    ROWS_A_CHUNK,
+    CatalogDatabase,
+    chunks,
+    read_info,
+)
 from retrieval.catalog.database import damaged
-from retrieval.catalog.picture_reading import IDS_A_STATEMENT, chunks
 from retrieval.catalog.schema import removals, vectors
-
-_ROWS_A_CHUNK = 16_384
 
 
 class VectorReading(CatalogDatabase):
@@ -96,7 +99,7 @@ class VectorReading(CatalogDatabase):
 def _vector_chunks(
     connection: Connection, generation: int, dim: int
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
-    rows = connection.execution_options(yield_per=_ROWS_A_CHUNK).execute(
+    rows = connection.execution_options(yield_per=ROWS_A_CHUNK).execute(
         select(vectors.c.picture_id, vectors.c.embedding)
         .where(vectors.c.generation > generation)
         .order_by(vectors.c.picture_id)

@@ -51,17 +51,10 @@ class OnnxSession:
             if self._session is None:
                 import onnxruntime
 
-                options = onnxruntime.SessionOptions()
-                options.log_severity_level = 3
-                # Threads that wait busily take cores from decoding, and from what loads next.
-                options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-                # Without VNNI the quick eight-bit kernels overflow: the built-in model's vectors
-                # would have a cosine of 0.86 to the right ones. Elsewhere this changes nothing.
-                # Weights of seven bits do not overflow them.
-                if self._weight_bits > 7:
-                    options.add_session_config_entry("session.x64quantprecision", "1")
                 self._session = onnxruntime.InferenceSession(
-                    self._path, options, providers=["CPUExecutionProvider"]
+                    self._path,
+                    session_options(self._weight_bits),
+                    providers=["CPUExecutionProvider"],
                 )
             return self._session
 
@@ -69,3 +62,19 @@ class OnnxSession:
         # What is wrong comes out at the first run, where someone can be told.
         with suppress(Exception):
             self.load()
+
+
+def session_options(weight_bits: int = 8) -> onnxruntime.SessionOptions:
+    """How a graph whose largest quantised weight takes so many bits is to be loaded."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    # Threads that wait busily take cores from decoding, and from what loads next.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Without VNNI the quick eight-bit kernels overflow: the built-in model's vectors would have a
+    # cosine of 0.86 to the right ones. Elsewhere this changes nothing. Weights of seven bits do
+    # not overflow them.
+    if weight_bits > 7:
+        options.add_session_config_entry("session.x64quantprecision", "1")
+    return options
