@@ -14,7 +14,7 @@ $(BIN)/mmsearch: pyproject.toml
 
 # Index real photographs, ask three questions, write a gallery of the answers.
 demo: $(BIN)/mmsearch
-	$(BIN)/python tests/photos.py demo/photos
+	$(BIN)/python samples/photos.py demo/photos
 	$(BIN)/mmsearch --index-dir demo/index index demo/photos
 	$(BIN)/python -m examples.gallery demo/photos demo/index demo/gallery.html \
 		"a cat" "a rocket on its launch pad" "a cup of coffee"

@@ -25,7 +25,7 @@ from benchmarks.filled_index import fill_rows, fill_tokens
 from benchmarks.installed import environment
 from benchmarks.real_shaped import between_neighbours, load_real
 from retrieval.catalog import Catalog
-from retrieval.vectors.store import Manifest, VectorStore
+from retrieval.vectors.faiss.store import Manifest, VectorStore
 
 RESULT = Path(__file__).parent / "results" / "cold_start.md"
 _SLOWEST = 8

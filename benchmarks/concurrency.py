@@ -31,7 +31,7 @@ from benchmarks.indexing import machine
 from indexer import index_folders
 from retrieval import SearchEngine
 from retrieval.errors import IndexBusyError, IndexMissingError
-from tests.indexer.small_encoder import ColourEncoder
+from tests.support.small_encoder import ColorEncoder
 
 RESULT = Path(__file__).parent / "results" / "concurrency.md"
 _ADDED_A_ROUND = 8
@@ -111,7 +111,7 @@ def run_together(folder: Path, readers: int, seconds: float) -> tuple[list[Seen]
         kills += 1
     over.set()
     pushing.join()
-    index_folders([library], index_dir, encoder=ColourEncoder())
+    index_folders([library], index_dir, encoder=ColorEncoder())
     quiet.set()
     seen = [results.get(timeout=_LONGEST_S) for _ in range(readers + 1)]
     for process in asking:
@@ -128,7 +128,7 @@ def _wait_until(is_so: Callable[[], bool], longest_s: float) -> None:
 
 def write(library: Path, index_dir: Path, round_: int, begun: Event) -> None:
     """Add pictures, paint over some, index; until killed."""
-    encoder = ColourEncoder()
+    encoder = ColorEncoder()
     begun.set()
     for number in count():
         for added in range(_ADDED_A_ROUND):
@@ -153,7 +153,7 @@ def push_in(library: Path, index_dir: Path, over: Event, results: Queue[Seen]) -
     seen = Seen("second writer")
     while not over.is_set():
         try:
-            index_folders([library], index_dir, encoder=ColourEncoder())
+            index_folders([library], index_dir, encoder=ColorEncoder())
             seen.done += 1
         except IndexBusyError as error:
             seen.refused += 1
@@ -185,13 +185,13 @@ def ask(
     while not over.is_set():
         try:
             hits = engine.search("colours", k=50, rerank="off")
-            ids = [hit.picture_id for hit in hits]
-            present = engine.catalog.pictures(ids)
+            ids = [hit.item_id for hit in hits]
+            present = engine.catalog.items(ids)
             pictures, now = engine.catalog.count_pictures(), engine.catalog.generation
             _require(len(set(ids)) == len(ids), "a picture twice", seen)
             _require(set(present) == set(ids), "a hit that the catalogue does not have", seen)
             _require(
-                all(present[hit.picture_id].path == hit.path for hit in hits), "another path", seen
+                all(present[hit.item_id].path == hit.path for hit in hits), "another path", seen
             )
             _require(all(-1.01 < hit.score < 1.01 for hit in hits), "a score that is none", seen)
             _require(len(hits) >= min(50, highest), "fewer hits than pictures", seen)
@@ -214,7 +214,7 @@ def ask(
 def _open(index_dir: Path, over: Event) -> SearchEngine:
     while True:
         try:
-            return SearchEngine.open(index_dir, encoder=ColourEncoder())
+            return SearchEngine.open(index_dir, encoder=ColorEncoder())
         except IndexMissingError:
             if over.is_set():
                 raise

@@ -11,11 +11,9 @@ import argparse
 import json
 import os
 import platform
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +21,12 @@ from numpy.typing import NDArray
 
 from retrieval.encoders.base import Encoder
 from retrieval.encoders.compact import CompactEncoder
-from retrieval.errors import PictureError, UnknownModelError
-from retrieval.evaluation.captions import CaptionedPicture, read_captions
-from retrieval.explain import Erasure, erasure_test
-from retrieval.pictures import read_picture, to_pixels
+from retrieval.errors import ImageError, UnknownModelError
+from retrieval.evaluation.captions import CaptionedImage, read_captions
+from retrieval.images.decode import read_image, to_pixels
 from retrieval.rerankers.compact import CompactReranker
 from retrieval.rerankers.registry import load_reranker
+from retrieval.search.explain import Erasure, erasure_test
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 RESULTS = REPOSITORY / "benchmarks" / "results" / "faithfulness.md"
@@ -77,7 +75,7 @@ def main(arguments: list[str] | None = None) -> None:
 def measure(
     encoder: Encoder,
     reranker: CompactReranker,
-    pictures: Sequence[CaptionedPicture],
+    pictures: Sequence[CaptionedImage],
     images: Path,
     pairs: int,
     seed: int = 0,
@@ -91,8 +89,8 @@ def measure(
         picture = pictures[place]
         caption = picture.captions[int(rng.integers(len(picture.captions)))]
         try:
-            pixels = to_pixels(read_picture(images / picture.name), encoder.preprocessing)
-        except PictureError:
+            pixels = to_pixels(read_image(images / picture.name), encoder.preprocessing)
+        except ImageError:
             continue
         erasure = erasure_test(encoder, reranker, pixels, caption, seed=place)
         if erasure is not None:
@@ -144,8 +142,8 @@ def _attending(name: str, encoder: CompactEncoder) -> CompactReranker:
 
 def _measure_tiny(encoder: CompactEncoder, name: str, pairs: int) -> Faithfulness:
     """The photographs of the wheels, with a throw-away reranker where the model has none."""
-    sys.path.insert(0, str(REPOSITORY / "tests"))
-    photos = import_module("photos")
+    from samples import photos
+
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         photos.copy_photos(folder / "photos")
@@ -159,14 +157,14 @@ def _measure_tiny(encoder: CompactEncoder, name: str, pairs: int) -> Faithfulnes
 
 
 def _train_briefly(
-    encoder: CompactEncoder, pictures: Sequence[CaptionedPicture], images: Path, folder: Path
+    encoder: CompactEncoder, pictures: Sequence[CaptionedImage], images: Path, folder: Path
 ) -> None:
     """A reranker that has seen nothing but these pictures: it shows that the script runs."""
-    from retrieval.evaluation.encoding import encode_set
-    from retrieval.reranker_training.export import export
-    from retrieval.reranker_training.loop import TrainingSettings, train
-    from retrieval.reranker_training.network import RerankerNetwork, RerankerShape
-    from retrieval.reranker_training.tokens import tokens_of
+    from retrieval.evaluation.encoded_set import encode_set
+    from retrieval.rerankers.training.data import tokens_of
+    from retrieval.rerankers.training.export import export
+    from retrieval.rerankers.training.network import RerankerNetwork, RerankerShape
+    from retrieval.rerankers.training.train import TrainingSettings, train
 
     data = tokens_of(encoder, encode_set(encoder, pictures, images))
     _, patches, token_dim = data.patches.shape

@@ -12,39 +12,39 @@ from pathlib import Path
 
 import numpy as np
 
-from retrieval.catalog import Catalog, PictureFacts
+from retrieval.catalog import Catalog, ImageFacts
 from retrieval.encoders.base import Vectors
 from retrieval.encoders.compact import CompactEncoder
-from retrieval.locations import IndexLocation, locate_index
-from retrieval.pictures import read_picture, to_pixels
-from retrieval.token_cache import TokenCache, Tokens
-from tests.photos import copy_photos
+from retrieval.images.decode import read_image, to_pixels
+from retrieval.storage.index_dir import IndexDir, resolve_index_dir
+from retrieval.storage.patch_tokens import PatchTokenStore, Tokens
+from samples.photos import copy_photos
 
 _TOKENS_A_COMMIT = 2000
 
 
 @dataclass(frozen=True)
-class PictureRow:
+class ImageRow:
     """A picture as the catalogue has it; `path` is relative to the root."""
 
     path: str
-    facts: PictureFacts
+    facts: ImageFacts
 
 
-def made_up_row(number: int) -> PictureRow:
+def made_up_row(number: int) -> ImageRow:
     """A row of the usual size for a picture that is not there."""
     name = f"2019/05/holidays in the mountains/picture-{number:07}.jpg"
-    return PictureRow(name, PictureFacts(2_000_000, 0, number.to_bytes(16, "big"), 4000, 3000))
+    return ImageRow(name, ImageFacts(2_000_000, 0, number.to_bytes(16, "big"), 4000, 3000))
 
 
 def fill_rows(
     index_dir: Path,
     root: Path,
     chunks: Iterable[Vectors],
-    row_of: Callable[[int], PictureRow] = made_up_row,
-) -> IndexLocation:
+    row_of: Callable[[int], ImageRow] = made_up_row,
+) -> IndexDir:
     """Write the vectors, chunks of (n, dim), each with a row, one transaction a chunk."""
-    location = locate_index(index_dir)
+    location = resolve_index_dir(index_dir)
     number = 0
     with Catalog.create(location.catalog) as catalog:
         for vectors in chunks:
@@ -59,10 +59,10 @@ def fill_rows(
     return location
 
 
-def fill_tokens(location: IndexLocation, count: int, scratch: Path) -> None:
+def fill_tokens(location: IndexDir, count: int, scratch: Path) -> None:
     """Give the first `count` pictures patch tokens, those of the test photographs in turn."""
     tokens = _real_tokens(scratch)
-    with TokenCache.open(location.tokens, CompactEncoder().identity.fingerprint) as cache:
+    with PatchTokenStore.open(location.tokens, CompactEncoder().identity.fingerprint) as cache:
         for start in range(0, count, _TOKENS_A_COMMIT):
             ids = np.arange(start, min(count, start + _TOKENS_A_COMMIT))
             cache.put((ids + 1).tolist(), tokens[ids % len(tokens)])
@@ -71,7 +71,7 @@ def fill_tokens(location: IndexLocation, count: int, scratch: Path) -> None:
 def _real_tokens(scratch: Path) -> Tokens:
     encoder = CompactEncoder()
     photos = copy_photos(scratch)
-    pixels = [to_pixels(read_picture(path), encoder.preprocessing) for path in photos]
-    tokens = encoder.encode_pictures(np.stack(pixels)).patch_tokens
+    pixels = [to_pixels(read_image(path), encoder.preprocessing) for path in photos]
+    tokens = encoder.encode_images(np.stack(pixels)).patch_tokens
     assert tokens is not None
     return tokens

@@ -2,7 +2,7 @@
 
 Files of every format are made from the test photographs and then damaged: flipped bits, cut ends,
 blocks swapped, doubled and dropped, edited headers and numbers, halves of two formats in one. Each
-goes through `indexer.decoders`, with limits of time and memory, as a run would send it. A file is
+goes through the decoder pool, with limits of time and memory, as a run would send it. A file is
 the same for the same --seed and number, and --only NUMBER decodes it again.
 
     python -m benchmarks.fuzz_decoding [--files N] [--seed S] [--only NUMBER] [--tiny]
@@ -28,12 +28,12 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from benchmarks.indexing import machine
-from indexer.decoders import Decoders
-from retrieval.decoding_process import DecodingLimits
-from retrieval.errors import PictureError
-from retrieval.preprocessing import Preprocessing
-from tests.photos import copy_photos
-from tests.raw_photos import deep_rgb_tiff, dng
+from retrieval.errors import ImageError
+from retrieval.images.decoder_pool import DecoderPool
+from retrieval.images.preprocess import Preprocessing
+from retrieval.images.worker import DecodingLimits
+from samples.photos import copy_photos
+from tests.support.raw_photos import deep_rgb_tiff, dng
 
 RESULT = Path(__file__).parent / "results" / "fuzz_decoding.md"
 LIMITS = DecodingLimits(cpu_s=10, memory_bytes=2**30)
@@ -67,7 +67,7 @@ def main() -> None:
     if options.only is not None:
         numbers = range(options.only, options.only + 1)
     started = time.perf_counter()
-    decoders = Decoders(limits=LIMITS)
+    decoders = DecoderPool(limits=LIMITS)
     try:
         check_whole_files(sources, decoders)
         with ThreadPoolExecutor(decoders.processes) as pool:
@@ -82,7 +82,7 @@ def main() -> None:
         RESULT.write_text(page, "utf-8")
 
 
-def fuzz(sources: dict[str, list[bytes]], seed: int, number: int, decoders: Decoders) -> Outcome:
+def fuzz(sources: dict[str, list[bytes]], seed: int, number: int, decoders: DecoderPool) -> Outcome:
     """Make the file of that number and decode it."""
     form = list(sources)[number % len(sources)]
     data = mutated(sources, form, np.random.default_rng([seed, number]))
@@ -92,7 +92,7 @@ def fuzz(sources: dict[str, list[bytes]], seed: int, number: int, decoders: Deco
         pixels = decoders.decode(data, _PREPROCESSING).pixels
         side = _PREPROCESSING.size_px
         assert pixels.shape == (side, side, 3), "a decoded picture has the encoder's size"
-    except PictureError as failure:
+    except ImageError as failure:
         kind, reason = failure.kind, failure.reason
     return Outcome(number, form, kind, reason, time.perf_counter() - started)
 
@@ -108,7 +108,7 @@ def whole_files() -> dict[str, list[bytes]]:
     return files
 
 
-def check_whole_files(sources: dict[str, list[bytes]], decoders: Decoders) -> None:
+def check_whole_files(sources: dict[str, list[bytes]], decoders: DecoderPool) -> None:
     """All files are read before they are damaged; else damage would show nothing."""
     for files in sources.values():
         for data in files:

@@ -28,13 +28,13 @@ from PIL import Image
 
 from benchmarks.installed import environment
 from benchmarks.memory import FamilyPeak
-from indexer.run import BATCH_SIZE
-from indexer.scan import scan
-from retrieval.catalog import Catalog, PictureFacts
+from indexer.pipeline.run import BATCH_SIZE
+from indexer.pipeline.scan import scan
+from retrieval.catalog import Catalog, ImageFacts
 from retrieval.encoders.compact import CompactEncoder
-from retrieval.errors import PictureError
-from retrieval.pictures import read_picture, to_pixels
-from tests.photos import copy_photos
+from retrieval.errors import ImageError
+from retrieval.images.decode import read_image, to_pixels
+from samples.photos import copy_photos
 
 RESULT = Path(__file__).parent / "results" / "indexing.md"
 STAGES = ("scan", "read", "decode", "resize", "encode", "write")
@@ -132,7 +132,7 @@ def enlarge(library: Path, count: int, large: Path) -> None:
     large.mkdir()
     width, height = _LARGE_SIZE
     for number, file in enumerate(islice(scan(library).files, count)):
-        picture = read_picture(library / file.path).resize(_LARGE_SIZE)
+        picture = read_image(library / file.path).resize(_LARGE_SIZE)
         grain = np.random.default_rng(number).normal(0, 5, (height, width, 1))
         pixels = np.asarray(picture) + grain.astype(np.int16)
         Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(
@@ -194,7 +194,7 @@ def time_stages(library: Path, index_dir: Path) -> dict[str, float]:
     encoder = CompactEncoder()
     side = encoder.preprocessing.size_px
     # The first call loads the model.
-    encoder.encode_pictures(np.zeros((1, side, side, 3), np.uint8))
+    encoder.encode_images(np.zeros((1, side, side, 3), np.uint8))
     started = time.perf_counter()
     files = scan(library).files
     elapsed["scan"] = (time.perf_counter() - started) / len(files)
@@ -210,8 +210,8 @@ def time_stages(library: Path, index_dir: Path) -> dict[str, float]:
                 data = (library / file.path).read_bytes()
                 moments.append(time.perf_counter())
                 try:
-                    picture = read_picture(data, side)
-                except PictureError:
+                    picture = read_image(data, side)
+                except ImageError:
                     continue
                 moments.append(time.perf_counter())
                 pixels.append(to_pixels(picture, encoder.preprocessing))
@@ -222,9 +222,9 @@ def time_stages(library: Path, index_dir: Path) -> dict[str, float]:
             if not pixels:
                 continue
             moments = [time.perf_counter()]
-            vectors = encoder.encode_pictures(np.stack(pixels)).vectors
+            vectors = encoder.encode_images(np.stack(pixels)).vectors
             moments.append(time.perf_counter())
-            facts = [PictureFacts(0, 0, path.encode()[-16:].ljust(16), 1, 1) for path in paths]
+            facts = [ImageFacts(0, 0, path.encode()[-16:].ljust(16), 1, 1) for path in paths]
             with catalog.transaction() as change:
                 change.add_pictures(root.id, paths, facts, vectors)
             moments.append(time.perf_counter())

@@ -25,9 +25,9 @@ from PIL import Image
 
 from benchmarks.indexing import machine
 from retrieval.encoders.compact import CompactEncoder
-from retrieval.pictures import decode
-from retrieval.preprocessing import Preprocessing
-from tests.photos import copy_photos
+from retrieval.images.decode import decode
+from retrieval.images.preprocess import Preprocessing
+from samples.photos import copy_photos
 
 RESULT = Path(__file__).parent / "results" / "jpeg_decoding.md"
 SIZES = ((224, 224), (800, 600), (1600, 1200), (4000, 3000))
@@ -112,7 +112,7 @@ def likenesses(
         for times in (0.8, 1, 1.4, 2.2)
     ]
     vectors = {
-        name: np.concatenate([encoder.encode_pictures(way(data)[None]).vectors for data in files])
+        name: np.concatenate([encoder.encode_images(way(data)[None]).vectors for data in files])
         for name, way in ways.items()
     }
     ours = vectors[next(iter(ways))]

@@ -39,7 +39,7 @@ from benchmarks.faults.trials import (
     tally_table,
 )
 from benchmarks.indexing import machine
-from tests.photos import copy_photos
+from samples.photos import copy_photos
 
 RESULT = Path(__file__).parent / "results" / "kill_points.md"
 

@@ -38,7 +38,7 @@ def make_library(
         if file.exists():
             continue
         if number >= distinct:
-            # Decoders stop at a picture's end, so what follows changes the content alone.
+            # DecoderPool stop at a picture's end, so what follows changes the content alone.
             original = folder / f"{number % distinct:05d}.jpg"
             file.write_bytes(original.read_bytes() + number.to_bytes(8, "big"))
             continue

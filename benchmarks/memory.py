@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from retrieval.closing import Closing
+from retrieval.storage.closing import Closing
 
 _PROC = Path("/proc")
 _EVERY_S = 0.05

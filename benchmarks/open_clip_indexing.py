@@ -30,7 +30,7 @@ from pathlib import Path
 
 from benchmarks import installed
 from benchmarks.large_jpegs import make_library
-from tests.photos import copy_photos
+from samples.photos import copy_photos
 
 RESULT = Path(__file__).parent / "results" / "open_clip_indexing.md"
 SMALL, LARGE = "ViT-B-32", "ViT-B-32-256"

@@ -23,14 +23,14 @@ from pathlib import Path
 
 from PIL import Image
 
-from benchmarks.filled_index import PictureRow, fill_rows, fill_tokens
+from benchmarks.filled_index import ImageRow, fill_rows, fill_tokens
 from benchmarks.indexing import gather, machine, time_run
 from benchmarks.installed import environment
 from benchmarks.real_shaped import between_neighbours, load_real
-from indexer.scan import ScannedFile, scan
-from retrieval.catalog import Catalog, PictureFacts
-from retrieval.vectors.store import VectorStore
-from tests.photos import copy_photos
+from indexer.pipeline.scan import ScannedFile, scan
+from retrieval.catalog import Catalog, ImageFacts
+from retrieval.vectors.faiss.store import VectorStore
+from samples.photos import copy_photos
 
 RESULT = Path(__file__).parent / "results" / "peers.md"
 QUESTION = "a dog on a beach"
@@ -186,10 +186,10 @@ def _mmsearch(library: Path, scratch: Path, images: Path | None, cache: Path | N
     )
 
 
-def _row(number: int, file: ScannedFile) -> PictureRow:
+def _row(number: int, file: ScannedFile) -> ImageRow:
     content = number.to_bytes(16, "big")
-    return PictureRow(
-        file.path, PictureFacts(file.size_bytes, file.mtime_ns, content, _SIDE_PX, _SIDE_PX)
+    return ImageRow(
+        file.path, ImageFacts(file.size_bytes, file.mtime_ns, content, _SIDE_PX, _SIDE_PX)
     )
 
 

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from retrieval.encoders.base import Vectors
 from retrieval.encoders.compact import CompactEncoder
-from retrieval.pictures import read_picture, to_pixels
-from tests.photos import copy_photos, read_captions
+from retrieval.images.decode import read_image, to_pixels
+from samples.photos import copy_photos, read_captions
 
 NEIGHBOURS = 32
 _BATCH = 64
@@ -166,12 +166,12 @@ def _read_captions(table: Path | None) -> list[str]:
 def _encode_pictures(encoder: CompactEncoder, paths: list[Path]) -> Vectors:
     def pixels(path: Path) -> NDArray[np.uint8]:
         side = encoder.preprocessing.size_px
-        return to_pixels(read_picture(path, side), encoder.preprocessing)
+        return to_pixels(read_image(path, side), encoder.preprocessing)
 
     with ThreadPoolExecutor() as pool:
         return np.concatenate(
             [
-                encoder.encode_pictures(
+                encoder.encode_images(
                     np.stack(list(pool.map(pixels, paths[start : start + _BATCH])))
                 ).vectors
                 for start in range(0, len(paths), _BATCH)

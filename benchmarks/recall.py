@@ -9,16 +9,14 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import sys
 import tempfile
-from importlib import import_module
 from pathlib import Path
 
 from retrieval.encoders.registry import DEFAULT_MODEL, load_encoder
 from retrieval.evaluation.captions import read_captions
+from retrieval.evaluation.metrics import Estimate, Summary
 from retrieval.evaluation.protocol import DEFAULT_CANDIDATES, Direction, Evaluation, evaluate
-from retrieval.evaluation.second_stages import choose_second_stage
-from retrieval.metrics import Estimate, Summary
+from retrieval.evaluation.rerank import choose_second_stage
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 RESULTS = REPOSITORY / "benchmarks" / "results" / "recall.md"
@@ -96,8 +94,8 @@ def _measure(
 
 def _tiny_set(folder: Path) -> Path:
     """Copy the photographs into a folder; returns their captions file."""
-    sys.path.insert(0, str(REPOSITORY / "tests"))
-    photos = import_module("photos")
+    from samples import photos
+
     photos.copy_photos(folder)
     return Path(photos.CAPTIONS)
 

@@ -33,10 +33,10 @@ from benchmarks.real_shaped import (
     load_real,
     save_chunks,
 )
-from retrieval.catalog import Catalog, CatalogReader
-from retrieval.engine import SearchEngine
-from retrieval.locations import locate_index
-from retrieval.vectors.store import Manifest, VectorStore
+from retrieval.catalog import Catalog, QuickReader
+from retrieval.search.engine import SearchEngine
+from retrieval.storage.index_dir import resolve_index_dir
+from retrieval.vectors.faiss.store import Manifest, VectorStore
 
 RESULT = Path(__file__).parent / "results" / "scale.md"
 DEPTH = 10
@@ -139,7 +139,11 @@ def measure(real: RealVectors, count: int, folder: Path, choice: str) -> Size:
     manifest = VectorStore(index_dir).manifest()
     assert manifest is not None
     build = Build(
-        rows_s, locate_index(index_dir).catalog.stat().st_size, build_s, build_peak_mib, manifest
+        rows_s,
+        resolve_index_dir(index_dir).catalog.stat().st_size,
+        build_s,
+        build_peak_mib,
+        manifest,
     )
     exact = in_own_process(_exact, matrix, real.captions)
     return Size(
@@ -161,7 +165,7 @@ def in_own_process(function: Callable[..., Any], *arguments: Any) -> Any:
 def _fill(index_dir: Path, matrix: Path, choice: str) -> float:
     vectors = np.load(matrix, mmap_mode="r")
     started = time.perf_counter()
-    if not locate_index(index_dir).catalog.exists():
+    if not resolve_index_dir(index_dir).catalog.exists():
         chunks = (
             vectors[start : start + 10_000].astype(np.float32)
             for start in range(0, len(vectors), 10_000)
@@ -173,7 +177,7 @@ def _fill(index_dir: Path, matrix: Path, choice: str) -> float:
 
 
 def _build(index_dir: Path) -> tuple[float, float]:
-    location = locate_index(index_dir)
+    location = resolve_index_dir(index_dir)
     with Catalog.open(location.catalog) as catalog:
         started = time.perf_counter()
         VectorStore(location.folder).refresh(catalog)
@@ -190,8 +194,8 @@ def _ask(
     questions: NDArray[np.float32],
     exact: NDArray[np.int64],
 ) -> Asked:
-    location = locate_index(index_dir)
-    reader = CatalogReader.open(location.catalog)
+    location = resolve_index_dir(index_dir)
+    reader = QuickReader.open(location.catalog)
     started = time.perf_counter()
     index = VectorStore(location.folder).load(reader).index
     index.search(questions[:1], DEPTH)

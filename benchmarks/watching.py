@@ -23,9 +23,9 @@ from statistics import median
 
 from benchmarks.indexing import machine
 from benchmarks.memory import FamilyPeak
-from indexer.scan import scan
+from indexer.pipeline.scan import scan
 from retrieval.catalog import Catalog
-from tests.photos import copy_photos
+from samples.photos import copy_photos
 
 RESULT = Path(__file__).parent / "results" / "watching.md"
 _POLL_S = 0.01
@@ -123,7 +123,7 @@ def distinct_pictures(images: Path | None, photos: Path) -> Iterator[bytes]:
     else:
         paths = [images / file.path for file in islice(scan(images).files, 2000)]
     for number, path in enumerate(cycle(paths)):
-        # Decoders stop at a picture's end, so what follows changes the content alone.
+        # DecoderPool stop at a picture's end, so what follows changes the content alone.
         yield path.read_bytes() + number.to_bytes(8, "big")
 
 

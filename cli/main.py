@@ -16,7 +16,7 @@ import click
 
 from cli.exit_codes import INTERRUPTED
 from retrieval.errors import MmsearchError, StorageError
-from retrieval.storage import DISK_ERRORS
+from retrieval.storage.disk import DISK_ERRORS
 
 # Name → (module, one line of help): the help must not cost the import of every command.
 COMMANDS = {

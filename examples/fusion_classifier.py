@@ -10,11 +10,9 @@ guess. Pictures are held out whole.
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -24,14 +22,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from retrieval.encoders.registry import load_encoder
-from retrieval.evaluation.captions import CaptionedPicture, read_captions
-from retrieval.evaluation.encoding import EncodedSet, encode_set
-from retrieval.feature_fusion import ConcatenationFusion, WeightedAverageFusion
+from retrieval.evaluation.captions import CaptionedImage, read_captions
+from retrieval.evaluation.encoded_set import EncodedSet, encode_set
+from retrieval.fusion.features import ConcatenationFusion, WeightedAverageFusion
 
 WIDTH = 256
 HELD_OUT_SHARE = 0.25
 PAIRS_A_BATCH = 256
-TESTS = Path(__file__).resolve().parent.parent / "tests"
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ class Pairs:
     belongs: Tensor
 
 
-class PictureOnly(nn.Module):
+class ImageOnly(nn.Module):
     """The picture's vector mapped to the common width; the text is not looked at."""
 
     def __init__(self, dims: Sequence[int], out_dim: int) -> None:
@@ -88,7 +85,7 @@ class PairClassifier(nn.Module):
 
 
 FUSIONS = {
-    "picture only": PictureOnly,
+    "picture only": ImageOnly,
     "text only": TextOnly,
     "concatenation": ConcatenationFusion,
     "weighted average": WeightedAverageFusion,
@@ -106,8 +103,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--tiny", action="store_true", help="the wheels' photographs")
     chosen = parser.parse_args(arguments)
     if chosen.tiny:
-        sys.path.insert(0, str(TESTS))
-        photos = import_module("photos")
+        from samples import photos
+
         with tempfile.TemporaryDirectory() as folder:
             photos.copy_photos(Path(folder))
             encoded = _encode(read_captions(photos.CAPTIONS), Path(folder))
@@ -142,7 +139,7 @@ def split_pairs(encoded: EncodedSet, seed: int = 0) -> tuple[Pairs, Pairs]:
     return _pairs(encoded, order[count:], rng), _pairs(encoded, order[:count], rng)
 
 
-def _encode(pictures: Sequence[CaptionedPicture], images: Path) -> EncodedSet:
+def _encode(pictures: Sequence[CaptionedImage], images: Path) -> EncodedSet:
     return encode_set(load_encoder(), pictures, images)
 
 

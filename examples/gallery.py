@@ -8,10 +8,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from cli.explanations import word_heats
-from cli.gallery import Answer, Question, write_gallery
 from indexer import index_folders
 from retrieval import SearchEngine
+from retrieval.search.heatmaps import word_heats
+from web.gallery import Answer, Question, write_gallery
 
 
 def main(arguments: list[str]) -> None:

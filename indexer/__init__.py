@@ -6,45 +6,45 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from indexer.backup import back_up, restore
-    from indexer.check import CheckReport, check_index
-    from indexer.findings import Finding
-    from indexer.forget import move_root, remove_folder
-    from indexer.mend import MendReport, mend_index
-    from indexer.repair import RepairSummary, repair_catalog
-    from indexer.run import index_folders
-    from indexer.summary import IndexSummary, Progress
-    from indexer.watch import watch_folders
+    from indexer.maintenance.backup import back_up, restore
+    from indexer.maintenance.check import CheckReport, check_index
+    from indexer.maintenance.findings import Finding
+    from indexer.maintenance.fix import FixReport, fix_index
+    from indexer.maintenance.repair import RepairSummary, repair_catalog
+    from indexer.pipeline.run import index_folders
+    from indexer.report import IndexReport, Progress
+    from indexer.roots import move_root, remove_folder
+    from indexer.watch.watch import watch_folders
 
 _LAZY = {
-    "CheckReport": "indexer.check",
-    "Finding": "indexer.findings",
-    "IndexSummary": "indexer.summary",
-    "MendReport": "indexer.mend",
-    "Progress": "indexer.summary",
-    "back_up": "indexer.backup",
-    "check_index": "indexer.check",
-    "RepairSummary": "indexer.repair",
-    "index_folders": "indexer.run",
-    "mend_index": "indexer.mend",
-    "move_root": "indexer.forget",
-    "remove_folder": "indexer.forget",
-    "repair_catalog": "indexer.repair",
-    "restore": "indexer.backup",
-    "watch_folders": "indexer.watch",
+    "CheckReport": "indexer.maintenance.check",
+    "Finding": "indexer.maintenance.findings",
+    "IndexReport": "indexer.report",
+    "FixReport": "indexer.maintenance.fix",
+    "Progress": "indexer.report",
+    "back_up": "indexer.maintenance.backup",
+    "check_index": "indexer.maintenance.check",
+    "RepairSummary": "indexer.maintenance.repair",
+    "index_folders": "indexer.pipeline.run",
+    "fix_index": "indexer.maintenance.fix",
+    "move_root": "indexer.roots",
+    "remove_folder": "indexer.roots",
+    "repair_catalog": "indexer.maintenance.repair",
+    "restore": "indexer.maintenance.backup",
+    "watch_folders": "indexer.watch.watch",
 }
 
 __all__ = [
     "CheckReport",
     "Finding",
-    "IndexSummary",
-    "MendReport",
+    "FixReport",
+    "IndexReport",
     "Progress",
     "RepairSummary",
     "back_up",
     "check_index",
+    "fix_index",
     "index_folders",
-    "mend_index",
     "move_root",
     "remove_folder",
     "repair_catalog",

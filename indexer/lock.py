@@ -12,8 +12,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from retrieval.errors import CatalogError, IndexBusyError
-from retrieval.locations import IndexLocation
-from retrieval.storage import storage_errors
+from retrieval.storage.disk import storage_errors
+from retrieval.storage.index_dir import IndexDir
 
 # A writer that has just begun has its id on disk by then.
 _NAMED_WITHIN_S = 0.5
@@ -27,7 +27,7 @@ class WriterLock:
 
 
 @contextmanager
-def writer_lock(location: IndexLocation) -> Iterator[WriterLock]:
+def writer_lock(location: IndexDir) -> Iterator[WriterLock]:
     """Be the one writer of an index for the length of the block.
 
     Raises IndexBusyError, naming the other's process id, where another process is writing, and

@@ -1,110 +1,93 @@
-"""From the paths that a person names to roots of the catalogue and what to scan in them."""
+"""Forgetting a folder, and telling the index that a library now lies elsewhere."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
-from retrieval.catalog import Catalog, Root
+from indexer.lock import writer_lock
+from indexer.pipeline.targets import absolute
+from retrieval.catalog import Catalog
 from retrieval.errors import MmsearchError
+from retrieval.storage.index_dir import resolve_index_dir
+from retrieval.storage.patch_tokens import PatchTokenStore
+from retrieval.vectors.faiss.store import VectorStore
 
 
-@dataclass(frozen=True)
-class Target:
-    """A root, and the folder or file below it that is to be scanned; all of it where empty."""
+def remove_folder(
+    path: str | os.PathLike[str], index_dir: str | os.PathLike[str] | None = None
+) -> int:
+    """Forget all pictures below a folder, or one picture; returns how many. Files stay.
 
-    root: Root
-    below: str = ""
-
-    @property
-    def path(self) -> Path:
-        """What is to be scanned, as one path."""
-        return self.root.path / self.below
-
-
-def absolute(path: str | os.PathLike[str]) -> Path:
-    """The path from the top, `~` and `..` resolved; symbolic links stay as they were given."""
-    return Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100
-
-
-def settle_targets(catalog: Catalog, paths: Sequence[str | os.PathLike[str]]) -> list[Target]:
-    """Add what is new among the paths to the catalogue's roots; say what to scan.
-
-    A path inside a root belongs to it; a folder around roots takes them in. Raises MmsearchError
-    for a path that is neither on disk nor known.
+    Raises MmsearchError where the index knows nothing of the path.
     """
-    targets: list[Target] = []
-    for path in dict.fromkeys(absolute(path) for path in paths):
-        around = _deepest_around(catalog.roots(), path)
-        if around is None:
-            require_there(path)
-            folder = path.parent if os.path.isfile(path) else path  # noqa: PTH113
-            with catalog.transaction() as change:
-                around = change.add_root(folder)
-        below = "" if path == around.path else path.relative_to(around.path).as_posix()
-        if below and is_reachable(around) and not catalog.known_files(around.id, below):
-            require_there(path)
-        if not below:
-            _take_in_inner_roots(catalog, around)
-        targets.append(Target(around, below))
-    # A root that an earlier path stood in may have been taken in by a later one.
-    present = {root.id for root in catalog.roots()}
-    targets = [target for target in targets if target.root.id in present]
-    return [
-        target
-        for target in targets
-        if not any(_contains(other, target) for other in targets if other is not target)
-    ]
-
-
-def require_there(path: Path) -> None:
-    """Raise MmsearchError where nothing is at the path."""
-    if not os.path.lexists(path):
-        raise MmsearchError(f"There is nothing at {path}: check the path.")
-
-
-def is_reachable(root: Root) -> bool:
-    """False where a root's disk seems not to be there."""
-    return os.path.isdir(root.path)  # noqa: PTH112 - any error, not only absence, means no
-
-
-def is_populated(root: Root) -> bool:
-    """False where a root cannot be looked into or is empty, as a mount point without a disk is."""
-    try:
-        with os.scandir(root.path) as entries:
-            return any(entries)
-    except OSError:
-        return False
-
-
-def _deepest_around(roots: Sequence[Root], path: Path) -> Root | None:
-    around = [root for root in roots if _holds(root.path, path)]
-    return max(around, key=lambda root: len(root.path.parts), default=None)
-
-
-def _take_in_inner_roots(catalog: Catalog, outer: Root) -> None:
-    """Make roots inside this one part of it, save those whose disk is not there just now.
-
-    Taken in, the pictures of an absent disk would look as if their files had been deleted.
-    """
-    inner = [
-        root
-        for root in catalog.roots()
-        if root.id != outer.id and _holds(outer.path, root.path) and is_populated(root)
-    ]
-    if inner:
+    location = resolve_index_dir(index_dir)
+    folder = absolute(path)
+    with Catalog.open(location.catalog) as catalog, writer_lock(location):
+        catalog.upgrade()
+        ids = catalog.ids_within(folder).tolist()
+        inside = [root for root in catalog.roots() if root.path.is_relative_to(folder)]
+        around = [root for root in catalog.roots() if folder.is_relative_to(root.path)]
+        failed = {
+            root: [
+                below
+                for below, known in catalog.known_files(
+                    root.id, folder.relative_to(root.path).as_posix()
+                ).items()
+                if known.item_id is None
+            ]
+            for root in around
+        }
+        if not ids and not inside and not any(failed.values()):
+            raise MmsearchError(f"The index knows nothing of {folder}: see `mmsearch status`.")
         with catalog.transaction() as change:
-            for root in inner:
-                change.merge_root(root, outer)
+            change.remove_pictures(ids)
+            for root, paths in failed.items():
+                change.forget_failures(root.id, paths)
+            for root in inside:
+                change.remove_root(root.id)
+        encoder = catalog.encoder
+        if encoder is not None:
+            with PatchTokenStore.open(location.tokens, encoder.fingerprint) as tokens:
+                tokens.remove(ids)
+            VectorStore(location.folder).refresh(catalog)
+        return len(ids)
 
 
-def _contains(outer: Target, inner: Target) -> bool:
-    return outer.root.id == inner.root.id and (
-        not outer.below or inner.below.startswith(outer.below + "/")
-    )
+def move_root(
+    old: str | os.PathLike[str],
+    new: str | os.PathLike[str],
+    index_dir: str | os.PathLike[str] | None = None,
+) -> int:
+    """Say that an indexed folder now lies elsewhere; returns how many pictures went with it.
 
-
-def _holds(folder: Path, path: Path) -> bool:
-    return folder == path or folder in path.parents
+    Nothing is encoded again. Raises MmsearchError where `old` is no indexed folder, `new` is not
+    there, or `new` overlaps another indexed folder.
+    """
+    location = resolve_index_dir(index_dir)
+    source, target = absolute(old), absolute(new)
+    with Catalog.open(location.catalog) as catalog, writer_lock(location):
+        catalog.upgrade()
+        roots = catalog.roots()
+        moved = next((root for root in roots if root.path == source), None)
+        if moved is None:
+            raise MmsearchError(
+                f"{source} is not one of the indexed folders: see `mmsearch status`."
+            )
+        if not target.is_dir():
+            raise MmsearchError(f"There is no folder at {target}: check the path.")
+        for other in roots:
+            overlaps = other.path.is_relative_to(target) or target.is_relative_to(other.path)
+            if other.id != moved.id and overlaps:
+                raise MmsearchError(
+                    f"{target} overlaps {other.path}, which is indexed already: "
+                    "remove one of them first."
+                )
+        with catalog.transaction() as change:
+            change.set_root_path(moved.id, target)
+            change.set_disks(
+                [
+                    target / disk.relative_to(source) if disk.is_relative_to(source) else disk
+                    for disk in catalog.disks()
+                ]
+            )
+        return catalog.count_pictures(moved.id)

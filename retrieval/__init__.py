@@ -11,24 +11,24 @@ from typing import TYPE_CHECKING, Any
 from retrieval.errors import (
     CatalogError,
     EncoderMismatchError,
+    ImageError,
     IndexBusyError,
     IndexMissingError,
     MmsearchError,
-    PictureError,
     UnknownModelError,
 )
-from retrieval.hit import Hit
+from retrieval.search.hit import Hit
 
 if TYPE_CHECKING:
     from retrieval.catalog import Catalog
     from retrieval.encoders.base import Encoder
     from retrieval.encoders.registry import load_encoder
-    from retrieval.engine import SearchEngine
+    from retrieval.search.engine import SearchEngine
 
 _LAZY = {
     "Catalog": "retrieval.catalog",
     "Encoder": "retrieval.encoders.base",
-    "SearchEngine": "retrieval.engine",
+    "SearchEngine": "retrieval.search.engine",
     "load_encoder": "retrieval.encoders.registry",
 }
 
@@ -38,10 +38,10 @@ __all__ = [
     "Encoder",
     "EncoderMismatchError",
     "Hit",
+    "ImageError",
     "IndexBusyError",
     "IndexMissingError",
     "MmsearchError",
-    "PictureError",
     "SearchEngine",
     "UnknownModelError",
     "load_encoder",

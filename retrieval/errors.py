@@ -57,7 +57,7 @@ class StorageError(MmsearchError):
     exit_code = 7
 
 
-class PictureError(MmsearchError):
+class ImageError(MmsearchError):
     """One picture cannot be read or decoded; the text says why.
 
     `kind` groups reasons for counting: one of `unreadable`, `empty`, `not-a-picture`,

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
 
 # No test may reach for the network, whatever it loads.
 os.environ["HF_HUB_OFFLINE"] = "1"
-# The repository before its tests folder, whose `indexer` and `cli` would else be found first.
-sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from photos import copy_photos
+from samples.photos import copy_photos
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -21,13 +21,13 @@ import torch
 from tokenizers import Tokenizer
 
 from retrieval.encoders.compact import compact_fingerprint
-from retrieval.reranker_training.network import RerankerNetwork, RerankerShape
+from retrieval.rerankers.training.network import RerankerNetwork, RerankerShape
 from training.activations import normalise
 from training.contrastive import Towers, train_contrastive
 from training.data import batches
 from training.evaluation import fit_reranker_weight, score_on_dev
 from training.export import (
-    PictureGraph,
+    ImageGraph,
     export_picture_tower,
     export_reranker,
     export_text_tower,
@@ -41,7 +41,7 @@ from training.reranking import WordTokens, train_reranker_branch, word_tokens
 from training.text_encoder import TextEncoder, TextShape, load_minilm
 from training.text_states import lower_states
 from training.token_codes import eight_bit_step
-from training.towers import PictureHeads, TextTower, TowerShape
+from training.towers import ImageHeads, TextTower, TowerShape
 from training.vocabulary import choose_tokens, learn_tokens, wordpiece
 
 VERSION = "2"
@@ -99,7 +99,7 @@ def train(
     reranker = RerankerNetwork(RerankerShape(shape.token_dim, recipe.grid**2, patch_scale=1.0))
     # Copies the tail before the towers' training changes it.
     branch = RerankerBranch(network.tail, copy.deepcopy(reranker))
-    towers = Towers(network.tail, PictureHeads(shape), TextTower(encoder, shape), reranker)
+    towers = Towers(network.tail, ImageHeads(shape), TextTower(encoder, shape), reranker)
     losses: list[float] = []
 
     def report(epoch: int, loss: float, _average: Towers) -> None:
@@ -221,7 +221,7 @@ def _export(
 ) -> None:
     out.mkdir(parents=True, exist_ok=True)
     plain = torch.contiguous_format
-    graph = PictureGraph(
+    graph = ImageGraph(
         network.trunk.to(memory_format=plain),
         towers.tail.to(memory_format=plain),
         towers.picture,
@@ -260,10 +260,10 @@ def _write_config(
 
 def _photographs_of_the_tests(folder: Path) -> tuple[Path, Path]:
     """Captions and pictures that need no data folder: those that the tests use."""
-    from tests.photos import copy_photos
+    from samples.photos import CAPTIONS, copy_photos
 
     copy_photos(folder)
-    return Path(__file__).resolve().parent.parent / "tests" / "data" / "captions.tsv", folder
+    return CAPTIONS, folder
 
 
 def _parser() -> argparse.ArgumentParser:

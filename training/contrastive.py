@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from retrieval.losses import ContrastiveLoss
-from retrieval.reranker_training.network import RerankerNetwork
+from retrieval.fusion.losses import ContrastiveLoss
+from retrieval.rerankers.training.network import RerankerNetwork
 from training.activations import Activations, as_tensor
 from training.averaging import update_average
 from training.precision import half_where_fast
 from training.text_states import TextStates
-from training.towers import PictureHeads, TextTower
+from training.towers import ImageHeads, TextTower
 from training.word_patch import without_marks, word_patch_loss
 
 
@@ -73,7 +73,7 @@ class Towers(nn.Module):
     """Both towers, the reranker over their tokens and the loss's temperature, trained together."""
 
     def __init__(
-        self, tail: nn.Module, picture: PictureHeads, text: TextTower, reranker: RerankerNetwork
+        self, tail: nn.Module, picture: ImageHeads, text: TextTower, reranker: RerankerNetwork
     ) -> None:
         super().__init__()
         self.tail = tail

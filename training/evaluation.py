@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from retrieval.encoders.compact import CompactEncoder
-from retrieval.evaluation.captions import CaptionedPicture
-from retrieval.evaluation.encoding import encode_set
+from retrieval.evaluation.captions import CaptionedImage
+from retrieval.evaluation.encoded_set import encode_set
+from retrieval.evaluation.metrics import Summary
 from retrieval.evaluation.protocol import DEFAULT_CANDIDATES, evaluate, top
-from retrieval.evaluation.second_stages import RerankedSet, choose_second_stage
-from retrieval.metrics import Summary
+from retrieval.evaluation.rerank import RerankedSet, choose_second_stage
+from retrieval.fusion.scores import AddedScore, fit_weight
 from retrieval.rerankers.compact import NAME, RERANKER_FILE, CompactReranker
-from retrieval.score_fusion import AddedScore, fit_weight
 from training.data import Picture, of_split, read_pictures
 
 Scores = tuple[str, ...]
@@ -62,8 +62,8 @@ def score_on_dev(model: Path, captions: Path, images: Path) -> Scores:
     return tuple(lines)
 
 
-def _captioned(pictures: Sequence[Picture]) -> list[CaptionedPicture]:
-    return [CaptionedPicture(str(p.path), None, tuple(p.captions)) for p in pictures]
+def _captioned(pictures: Sequence[Picture]) -> list[CaptionedImage]:
+    return [CaptionedImage(str(p.path), None, tuple(p.captions)) for p in pictures]
 
 
 def _recalls(summary: Summary) -> str:

@@ -30,28 +30,28 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import Tensor, nn
 
-from retrieval.encoders.onnx_session import session_options
-from retrieval.reranker_training.export import export as export_exactly
-from retrieval.reranker_training.network import RerankerNetwork
+from retrieval.encoders.onnx.session import session_options
+from retrieval.rerankers.training.export import export as export_exactly
+from retrieval.rerankers.training.network import RerankerNetwork
 from training.four_bits import pack_products
 from training.hubness import HubnessCorrection
 from training.packing import PackedEmbedding, PackedLinear
 from training.reranker_branch import RerankerBranch
-from training.towers import PictureHeads, TextTower
+from training.towers import ImageHeads, TextTower
 
 OPSET = 18
 # Query, key, value, output, inner, outer.
 _PRODUCTS_A_LAYER = 6
 
 
-class PictureGraph(nn.Module):
+class ImageGraph(nn.Module):
     """Pixels as bytes to a unit vector and patch tokens of eight bits."""
 
     def __init__(
         self,
         trunk: nn.Module,
         tail: nn.Module,
-        heads: PictureHeads,
+        heads: ImageHeads,
         branch: RerankerBranch,
         hubness: HubnessCorrection,
         token_scale: float,
@@ -97,7 +97,7 @@ class TextGraph(nn.Module):
 
 
 def export_picture_tower(
-    graph: PictureGraph, calibration: Sequence[NDArray[np.uint8]], file: Path
+    graph: ImageGraph, calibration: Sequence[NDArray[np.uint8]], file: Path
 ) -> None:
     """Write the picture tower. `calibration`: batches of pixels, uint8 (n, S, S, 3)."""
     with tempfile.TemporaryDirectory() as folder:

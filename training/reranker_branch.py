@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from retrieval.reranker_training.network import RerankerNetwork
+from retrieval.rerankers.training.network import RerankerNetwork
 from training.activations import Activations, as_tensor
 from training.data import batches
 from training.mobilenet import FEATURE_CHANNELS

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from retrieval.attention import MultiHeadAttention
+from retrieval.fusion.attention import MultiHeadAttention
 
 
 @dataclass(frozen=True)

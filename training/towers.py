@@ -57,7 +57,7 @@ class AttentionPool(nn.Module):
         return pooled
 
 
-class PictureHeads(nn.Module):
+class ImageHeads(nn.Module):
     """What follows MobileNetV2's features: pooling and head, and a projection of the grid."""
 
     def __init__(self, shape: TowerShape, dropout: float = 0.2) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from retrieval.reranker_training.network import RerankerNetwork
+from retrieval.rerankers.training.network import RerankerNetwork
 
 
 def without_marks(mask: Tensor) -> Tensor:

@@ -52,14 +52,14 @@ def count_calls() -> Callable[[], dict[str, int]]:
 def _place(step: str) -> tuple[Any, str]:
     from sqlalchemy.engine.default import DefaultDialect
 
-    from retrieval.token_cache import TokenCache
-    from retrieval.vectors.faiss_index import FaissIndex
+    from retrieval.storage.patch_tokens import PatchTokenStore
+    from retrieval.vectors.faiss.index import FaissIndex
 
     return {
         "commit": (DefaultDialect, "do_commit"),
         "index file": (FaissIndex, "save"),
-        "put tokens": (TokenCache, "put"),
-        "remove tokens": (TokenCache, "remove"),
+        "put tokens": (PatchTokenStore, "put"),
+        "remove tokens": (PatchTokenStore, "remove"),
         "replace": (os, "replace"),
         "sync": (os, "fsync"),
     }[step]

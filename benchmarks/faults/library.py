@@ -12,8 +12,8 @@ from PIL import Image
 
 from retrieval.catalog import Catalog
 from retrieval.errors import IndexMissingError
-from retrieval.token_cache import TokenCache
-from retrieval.vectors.store import VectorStore
+from retrieval.storage.patch_tokens import PatchTokenStore
+from retrieval.vectors.faiss.store import VectorStore
 
 _PAGE_BYTES = 4096
 _SOME_TIME_NS = 1_600_000_000_000_000_000
@@ -80,12 +80,12 @@ def state_of(index_dir: Path) -> State:
         path_of: dict[int, str] = {}
         for root in catalog.roots():
             for path, file in catalog.known_files(root.id).items():
-                if file.picture_id is None:
+                if file.item_id is None:
                     continue
                 full = str(root.path / path)
                 assert full not in pictures, f"{full} stands there twice"
                 pictures[full] = (file.size_bytes, file.mtime_ns)
-                path_of[file.picture_id] = full
+                path_of[file.item_id] = full
         ids = list(path_of)
         assert len(ids) == catalog.count_pictures(), "pictures without a folder"
         vectors = {path_of[id_]: own.tobytes() for id_, own in catalog.vectors(ids).items()}
@@ -93,7 +93,7 @@ def state_of(index_dir: Path) -> State:
         encoder = catalog.encoder
         tokens: dict[str, bytes] = {}
         if encoder is not None and (index_dir / "tokens.sqlite").exists():
-            with TokenCache.open(index_dir / "tokens.sqlite", encoder.fingerprint) as cache:
+            with PatchTokenStore.open(index_dir / "tokens.sqlite", encoder.fingerprint) as cache:
                 tokens = {path_of[id_]: own.tobytes() for id_, own in cache.get(ids).items()}
         failures = {str(failure.path): failure.kind for failure in catalog.failures()}
     return State(pictures, vectors, tokens, failures)
@@ -107,7 +107,7 @@ def require_sound(index_dir: Path) -> None:
         return
     with catalog:
         assert catalog.check_integrity() == [], "the catalogue is damaged"
-        ids = catalog.picture_ids()
+        ids = catalog.item_ids()
         if not len(ids):
             return
         store = VectorStore(index_dir)

@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks.faults.calls import count_calls, kill_at
 from benchmarks.faults.layer import Fault, arm, counts
-from retrieval.closing import Closing
+from retrieval.storage.closing import Closing
 
 BATCH_SIZE = 4
 
@@ -86,17 +86,17 @@ def _serve() -> None:
         "cli.commands.index",
         "cli.commands.remove",
         "cli.commands.repair",
-        "indexer.repair",
+        "indexer.maintenance.repair",
     ):
         import_module(name)
-    import indexer.repair
-    import indexer.run
-    import retrieval.engine
-    from tests.indexer.small_encoder import ColourEncoder
+    import indexer.maintenance.repair
+    import indexer.pipeline.run
+    import retrieval.search.engine
+    from tests.support.small_encoder import ColorEncoder
 
-    for module in (indexer.run, indexer.repair, retrieval.engine):
-        setattr(module, "load_encoder", lambda *_arguments: ColourEncoder())  # noqa: B010
-    indexer.run.BATCH_SIZE = BATCH_SIZE
+    for module in (indexer.pipeline.run, indexer.maintenance.repair, retrieval.search.engine):
+        setattr(module, "load_encoder", lambda *_arguments: ColorEncoder())  # noqa: B010
+    indexer.pipeline.run.BATCH_SIZE = BATCH_SIZE
     for line in sys.stdin:
         sys.stdout.write(json.dumps(asdict(_run(json.loads(line)))) + "\n")
         sys.stdout.flush()

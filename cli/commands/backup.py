@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from cli.output import count, show_path, size
+from cli.output.terminal import count, size
+from retrieval.storage.paths import show_path
 
 
 @click.command("backup")
@@ -18,8 +19,8 @@ def command(index_dir: str | None, file: Path, force: bool) -> None:
 
     Pictures may be indexed and asked for meanwhile. The copy is checked before it takes its name.
     """
-    from indexer.backup import back_up
+    from indexer.maintenance.backup import back_up
 
-    pictures = back_up(file, index_dir, replace=force)
+    images = back_up(file, index_dir, replace=force)
     length = size(file.stat().st_size)
-    click.echo(f"Backed up {count(pictures, 'picture')} to {show_path(file)} ({length}).")
+    click.echo(f"Backed up {count(images, 'picture')} to {show_path(file)} ({length}).")

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.output import count, show_path, write_json
+from cli.output.terminal import count, write_json
+from retrieval.storage.paths import show_path
 
 if TYPE_CHECKING:
-    from indexer.check import CheckReport
-    from indexer.mend import MendReport
+    from indexer.maintenance.check import CheckReport
+    from indexer.maintenance.fix import FixReport
 
 
 @click.command("check")
@@ -24,16 +25,16 @@ def command(index_dir: str | None, content: bool, fix: bool, as_json: bool) -> i
     Exits with 0 where all is well and with 1 where something differs; with --fix, where something
     differs still.
     """
-    from cli.progress import ProgressBar
+    from cli.output.progress import ProgressBar
 
-    mended: MendReport | None = None
+    mended: FixReport | None = None
     if fix:
-        from indexer.mend import mend_index
+        from indexer.maintenance.fix import fix_index
 
-        mended = mend_index(index_dir, with_content=content, progress=ProgressBar())
+        mended = fix_index(index_dir, with_content=content, progress=ProgressBar())
         report = mended.left
     else:
-        from indexer.check import check_index
+        from indexer.maintenance.check import check_index
 
         report = check_index(index_dir, with_content=content, progress=ProgressBar())
     if as_json:
@@ -52,8 +53,8 @@ def _report_lines(report: CheckReport) -> list[str]:
         if finding.paths and finding.count > len(finding.paths):
             lines.append(f"    and {finding.count - len(finding.paths):,} more")
     if not report.findings:
-        pictures = count(report.pictures, "picture")
-        lines.append(f"All is well: {pictures}, with vectors, tokens, vector index and files.")
+        images = count(report.images, "picture")
+        lines.append(f"All is well: {images}, with vectors, tokens, vector index and files.")
     lines += [
         f"Not there at present, its files were not looked at: {show_path(root)}"
         for root in report.absent_roots
@@ -61,7 +62,7 @@ def _report_lines(report: CheckReport) -> list[str]:
     return lines
 
 
-def _mended_lines(mended: MendReport | None) -> list[str]:
+def _mended_lines(mended: FixReport | None) -> list[str]:
     if mended is None:
         return []
     done = [
@@ -79,10 +80,10 @@ def _mended_lines(mended: MendReport | None) -> list[str]:
     return [f"Mended: {', '.join(done)}."] if done else []
 
 
-def _record(report: CheckReport, mended: MendReport | None) -> dict[str, Any]:
+def _record(report: CheckReport, mended: FixReport | None) -> dict[str, Any]:
     record: dict[str, Any] = {
         "ok": not report.findings,
-        "pictures": report.pictures,
+        "pictures": report.images,
         "findings": [
             {
                 "kind": finding.kind,

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.options import precision_option
-from cli.stage_progress import StageBar
+from cli.output.stage_progress import StageBar
 
 if TYPE_CHECKING:
+    from retrieval.evaluation.metrics import Estimate, Summary
     from retrieval.evaluation.protocol import Direction, Evaluation
-    from retrieval.metrics import Estimate, Summary
 
 
 @click.command("eval")
@@ -64,7 +64,7 @@ def command(
     from retrieval.encoders.registry import DEFAULT_MODEL, load_encoder
     from retrieval.evaluation.captions import read_captions
     from retrieval.evaluation.protocol import evaluate
-    from retrieval.evaluation.second_stages import choose_second_stage
+    from retrieval.evaluation.rerank import choose_second_stage
 
     pictures = read_captions(captions, split=split)
     encoder = load_encoder(model or DEFAULT_MODEL, precision)

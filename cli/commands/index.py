@@ -9,12 +9,13 @@ import click
 
 from cli.exit_codes import INTERRUPTED
 from cli.options import model_option, precision_option
-from cli.output import count, show_path, write_json
-from retrieval.vectors.kinds import CHOICES
+from cli.output.terminal import count, write_json
+from retrieval.storage.paths import show_path
+from retrieval.vectors.faiss.kinds import CHOICES
 
 if TYPE_CHECKING:
-    from indexer import IndexSummary
-    from retrieval.locations import IndexLocation
+    from indexer import IndexReport
+    from retrieval.storage.index_dir import IndexDir
 
 
 @click.command("index")
@@ -49,12 +50,12 @@ def command(
     disk say, is named and its pictures are kept.
     """
     from cli.interrupts import stop_on_interrupt
-    from cli.progress import ProgressBar
+    from cli.output.progress import ProgressBar
     from indexer import index_folders
     from retrieval.catalog import Catalog
-    from retrieval.locations import locate_index
+    from retrieval.storage.index_dir import resolve_index_dir
 
-    location = locate_index(index_dir)
+    location = resolve_index_dir(index_dir)
     is_first_run = not location.catalog.exists()
     chosen = list(paths) or _indexed_folders(location)
     with stop_on_interrupt() as stop:
@@ -81,11 +82,11 @@ def command(
     return int(strict and bool(summary.failed or summary.absent_roots))
 
 
-def summary_lines(summary: IndexSummary) -> list[str]:
+def summary_lines(summary: IndexReport) -> list[str]:
     """What a run did, as lines for a person."""
     parts = counted(summary, "new", "changed", "moved", "removed", "unchanged", "failed")
     done = "Interrupted; what was done is kept" if summary.interrupted else "Indexed"
-    lines = [f"{done}: {', '.join(parts) or 'no pictures found'} ({summary.elapsed_s:.1f} s)."]
+    lines = [f"{done}: {', '.join(parts) or 'no images found'} ({summary.elapsed_s:.1f} s)."]
     lines += [
         f"Not there at present, its pictures are kept: {show_path(root)}"
         for root in summary.absent_roots
@@ -96,19 +97,19 @@ def summary_lines(summary: IndexSummary) -> list[str]:
     return lines
 
 
-def counted(summary: IndexSummary, *kinds: str) -> list[str]:
+def counted(summary: IndexReport, *kinds: str) -> list[str]:
     """`2 new`, `1 failed`: the summary's counts of these kinds that are not zero."""
     return [f"{getattr(summary, kind):,} {kind}" for kind in kinds if getattr(summary, kind)]
 
 
-def summary_record(summary: IndexSummary) -> dict[str, object]:
+def summary_record(summary: IndexReport) -> dict[str, object]:
     """What a run did, as JSON takes it."""
     record = asdict(summary)
     record["absent_roots"] = [str(root) for root in summary.absent_roots]
     return record
 
 
-def _indexed_folders(location: IndexLocation) -> list[str]:
+def _indexed_folders(location: IndexDir) -> list[str]:
     from retrieval.catalog import Catalog
 
     if not location.catalog.exists():

@@ -7,7 +7,7 @@ from dataclasses import asdict
 import click
 
 from cli.commands.status import table_lines
-from cli.output import size, write_json
+from cli.output.terminal import size, write_json
 
 
 @click.command("models")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from cli.output import count, show_path
+from cli.output.terminal import count
+from retrieval.storage.paths import show_path
 
 
 @click.command("move")

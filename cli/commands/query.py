@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.output import show_path, write_json, write_raw_path
-from retrieval.hit import Hit
+from cli.output.terminal import write_json, write_raw_path
+from retrieval.search.hit import Hit
+from retrieval.storage.paths import show_path
 
 if TYPE_CHECKING:
-    from retrieval.explain import Explanation
+    from retrieval.search.explain import Explanation
 
 DATE = click.DateTime(["%Y-%m-%d", "%Y-%m", "%Y"])
 
@@ -101,7 +102,7 @@ def command(
 ) -> None:
     """Find the pictures that TEXT describes, best first."""
     question = _question(text, image)
-    from retrieval.engine import SearchEngine
+    from retrieval.search.engine import SearchEngine
 
     with SearchEngine.open(index_dir) as engine:
         hits = engine.search(
@@ -133,7 +134,7 @@ def command(
         for line, explanation in zip(hit_lines(hits), explanations, strict=True):
             click.echo(line)
             if explanation is not None:
-                from cli.explanations import where_line
+                from retrieval.search.heatmaps import where_line
 
                 click.echo(f"        {where_line(explanation)}")
         if not hits:
@@ -172,7 +173,7 @@ def _question(text: str | None, image: Path | None) -> str | Path:
 
 
 def _heat(explanation: Explanation | None) -> dict[str, Any]:
-    from cli.explanations import heat_records
+    from retrieval.search.heatmaps import heat_records
 
     return {"heat": heat_records(explanation)}
 
@@ -183,9 +184,9 @@ def _write_gallery(
     hits: Sequence[Hit],
     explanations: Sequence[Explanation | None],
 ) -> None:
-    from cli.explanations import word_heats
-    from cli.gallery import Answer, Question, write_gallery
     from retrieval.errors import MmsearchError
+    from retrieval.search.heatmaps import word_heats
+    from web.gallery import Answer, Question, write_gallery
 
     asked = Question(
         text=question if isinstance(question, str) else f"like {question.name}",

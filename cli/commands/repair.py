@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.output import count, show_path, write_json
+from cli.output.terminal import count, write_json
+from retrieval.storage.paths import show_path
 
 if TYPE_CHECKING:
     from indexer import RepairSummary

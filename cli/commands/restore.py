@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from cli.output import count, show_path
+from cli.output.terminal import count
+from retrieval.storage.paths import show_path
 
 
 @click.command("restore")
@@ -18,10 +19,10 @@ def command(index_dir: str | None, file: Path, force: bool) -> None:
 
     An index that is there already is replaced with --force only, and kept under another name.
     """
-    from indexer.backup import restore
+    from indexer.maintenance.backup import restore
 
     restored = restore(file, index_dir, replace=force)
-    click.echo(f"Restored {count(restored.pictures, 'picture')} from {show_path(file)}.")
+    click.echo(f"Restored {count(restored.images, 'picture')} from {show_path(file)}.")
     if restored.kept is not None:
         click.echo(f"The catalogue that was there before is kept in {show_path(restored.kept)}.")
     if restored.without_tokens:

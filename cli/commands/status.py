@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.output import count, show_path, size, write_json
+from cli.output.terminal import count, size, write_json
+from retrieval.storage.paths import show_path
 
 if TYPE_CHECKING:
     from retrieval.catalog import Catalog
-    from retrieval.locations import IndexLocation
+    from retrieval.storage.index_dir import IndexDir
 
 
 @click.command("status")
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
 def command(index_dir: str | None, as_json: bool, failures: bool) -> None:
     """Say which folders are indexed, with which model, and what could not be read."""
     from retrieval.catalog import Catalog
-    from retrieval.locations import locate_index
+    from retrieval.storage.index_dir import resolve_index_dir
 
-    location = locate_index(index_dir)
+    location = resolve_index_dir(index_dir)
     with Catalog.open(location.catalog) as catalog:
         record = status_record(catalog, location)
     if as_json:
@@ -34,10 +35,10 @@ def command(index_dir: str | None, as_json: bool, failures: bool) -> None:
         click.echo(line)
 
 
-def status_record(catalog: Catalog, location: IndexLocation) -> dict[str, Any]:
+def status_record(catalog: Catalog, location: IndexDir) -> dict[str, Any]:
     """The state of an index, as JSON takes it."""
-    from retrieval.vectors.kinds import AUTO
-    from retrieval.vectors.store import VectorStore
+    from retrieval.vectors.faiss.kinds import AUTO
+    from retrieval.vectors.faiss.store import VectorStore
 
     made_by = catalog.encoder
     manifest = VectorStore(location.folder).manifest()
@@ -105,7 +106,7 @@ def _size(record: dict[str, Any]) -> str:
 
 def _vector_index_line(record: dict[str, Any]) -> str:
     """The kind, its knob, and how many of the ten nearest it finds, as one line."""
-    from retrieval.vectors.kinds import AUTO, EXACT, HNSW, IVF, family_of
+    from retrieval.vectors.faiss.kinds import AUTO, EXACT, HNSW, IVF, family_of
 
     kind = record["vector_index"]
     if kind is None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from cli.stage_progress import StageBar
+from cli.output.stage_progress import StageBar
 
 
 @click.command("train-reranker")
@@ -43,14 +43,14 @@ def command(
     """
     from retrieval.encoders.registry import load_encoder
     from retrieval.evaluation.captions import read_captions
-    from retrieval.locations import locate_index
-    from retrieval.reranker_training.export import require_exporter
-    from retrieval.reranker_training.installation import train_for_index
-    from retrieval.reranker_training.loop import TrainingSettings
+    from retrieval.rerankers.training.export import require_exporter
+    from retrieval.rerankers.training.install import train_for_index
+    from retrieval.rerankers.training.train import TrainingSettings
+    from retrieval.storage.index_dir import resolve_index_dir
 
     require_exporter()
     pictures = read_captions(captions, split=split)
-    folder = locate_index(index_dir).folder / "reranker"
+    folder = resolve_index_dir(index_dir).folder / "reranker"
     with StageBar() as bar:
         report = train_for_index(
             load_encoder(),

@@ -13,10 +13,10 @@ import click
 
 from cli.exit_codes import INTERRUPTED
 from cli.options import model_option, precision_option
-from cli.output import show_path
+from retrieval.storage.paths import show_path
 
 if TYPE_CHECKING:
-    from indexer.watch import Round
+    from indexer.watch.watch import Round
 
 
 @click.command("watch")
@@ -79,7 +79,7 @@ def command(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
 
-    from indexer.watch import watch_folders
+    from indexer.watch.watch import watch_folders
 
     def report(done: Round) -> None:
         line = _json_line(done) if as_json else _line(done)

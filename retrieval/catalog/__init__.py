@@ -10,39 +10,39 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from retrieval.catalog.catalog import Catalog
-    from retrieval.catalog.checking import CatalogDefects
-    from retrieval.catalog.reader import CatalogReader
-    from retrieval.catalog.rows import (
+    from retrieval.catalog.integrity import CatalogDefects
+    from retrieval.catalog.records import (
         Failure,
+        ImageFacts,
         KnownFile,
         Picture,
-        PictureFacts,
         Root,
         StoredFile,
     )
-    from retrieval.catalog.writing import WriteTransaction
+    from retrieval.catalog.sqlite.quick_reader import QuickReader
+    from retrieval.catalog.transaction import WriteTransaction
 
 _LAZY = {
     "Catalog": "catalog",
-    "CatalogDefects": "checking",
-    "CatalogReader": "reader",
-    "Failure": "rows",
-    "KnownFile": "rows",
-    "Picture": "rows",
-    "PictureFacts": "rows",
-    "Root": "rows",
-    "StoredFile": "rows",
-    "WriteTransaction": "writing",
+    "CatalogDefects": "integrity",
+    "QuickReader": "sqlite.quick_reader",
+    "Failure": "records",
+    "KnownFile": "records",
+    "Picture": "records",
+    "ImageFacts": "records",
+    "Root": "records",
+    "StoredFile": "records",
+    "WriteTransaction": "transaction",
 }
 
 __all__ = [
     "Catalog",
     "CatalogDefects",
-    "CatalogReader",
     "Failure",
+    "ImageFacts",
     "KnownFile",
     "Picture",
-    "PictureFacts",
+    "QuickReader",
     "Root",
     "StoredFile",
     "WriteTransaction",

@@ -16,18 +16,18 @@ from typing import Self
 
 from sqlalchemy import Connection, Engine, insert, inspect
 
-from retrieval.catalog.catalog_database import read_info
-from retrieval.catalog.checking import (
+from retrieval.catalog.base import read_info
+from retrieval.catalog.embeddings import EmbeddingReading
+from retrieval.catalog.integrity import (
     CatalogDefects,
     find_damage,
     find_damage_quickly,
     find_defects,
 )
-from retrieval.catalog.database import damaged, database_errors, sqlite_engine
-from retrieval.catalog.picture_reading import PictureReading
+from retrieval.catalog.items import ItemReading
 from retrieval.catalog.schema import SCHEMA_VERSION, info, metadata
-from retrieval.catalog.vector_reading import VectorReading
-from retrieval.catalog.writing import DISKS, PATCH_TOKENS, WriteTransaction, put_info
+from retrieval.catalog.sqlite.connection import damaged, database_errors, sqlite_engine
+from retrieval.catalog.transaction import DISKS, PATCH_TOKENS, WriteTransaction, put_info
 from retrieval.encoders.base import EncoderIdentity
 from retrieval.errors import (
     CatalogError,
@@ -42,7 +42,7 @@ _CHECKED_FOR_S = 24 * 3600
 _CHECKED_AT = "checked_at"
 
 
-class Catalog(PictureReading, VectorReading):
+class Catalog(ItemReading, EmbeddingReading):
     """What is indexed. Reading is thread-safe; one process at a time may write.
 
     Open it with `Catalog.open` (an existing one) or `Catalog.create`. One that an older version
@@ -171,7 +171,7 @@ class Catalog(PictureReading, VectorReading):
 
     @property
     def vector_index_choice(self) -> str | None:
-        """The kind of vector index that its owner chose, see `retrieval.vectors.kinds`."""
+        """The kind of vector index that its owner chose, see `retrieval.vectors.faiss.kinds`."""
         with self._reading() as connection:
             return read_info(connection, "vector_index")
 

@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.preprocessing import Preprocessing
+from retrieval.images.preprocess import Preprocessing
 
 Vectors = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
@@ -31,7 +31,7 @@ class EncoderIdentity:
 
 
 @dataclass(frozen=True)
-class PictureEncoding:
+class ImageEncoding:
     """What an encoder makes of n pictures.
 
     `vectors`: (n, dim). `patch_tokens`: int8 (n, patches, token_dim), row-major over the patch
@@ -68,10 +68,10 @@ class TextEncoding:
 
 
 @runtime_checkable
-class LoadsAhead(Protocol):
+class Preloadable(Protocol):
     """An encoder or a reranker that can load for a question before the question is there."""
 
-    def load_ahead(self) -> None:
+    def preload(self) -> None:
         """Begin to load, beside what the caller does next. Raises nothing that a question would."""
         ...
 
@@ -80,7 +80,7 @@ class LoadsAhead(Protocol):
 class Encoder(Protocol):
     """Pictures and texts to unit vectors in one shared space (a CLIP-style dual encoder).
 
-    `encode_pictures` and `encode_texts` may be called from several threads at once.
+    `encode_images` and `encode_texts` may be called from several threads at once.
     """
 
     @property
@@ -90,10 +90,10 @@ class Encoder(Protocol):
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """How a decoded picture becomes the pixels that `encode_pictures` takes."""
+        """How a decoded picture becomes the pixels that `encode_images` takes."""
         ...
 
-    def encode_pictures(self, pixels: Pixels) -> PictureEncoding:
+    def encode_images(self, pixels: Pixels) -> ImageEncoding:
         """Encode pixels, uint8 (n, size_px, size_px, 3) RGB."""
         ...
 

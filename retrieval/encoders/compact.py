@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from retrieval.encoders.base import EncoderIdentity, PictureEncoding, Pixels, TextEncoding
-from retrieval.encoders.onnx_session import OnnxSession
+from retrieval.encoders.base import EncoderIdentity, ImageEncoding, Pixels, TextEncoding
+from retrieval.encoders.onnx.session import OnnxSession
 from retrieval.errors import UnknownModelError
-from retrieval.preprocessing import Preprocessing
+from retrieval.images.preprocess import Preprocessing
 
 COMPACT_DIR = Path(__file__).resolve().parent.parent / "models" / "compact"
 # What makes the vectors what they are; the reranker beside them may change without a re-index.
@@ -75,7 +75,7 @@ class CompactEncoder:
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """How a decoded picture becomes the pixels that `encode_pictures` takes."""
+        """How a decoded picture becomes the pixels that `encode_images` takes."""
         return Preprocessing(**self._config["image"])
 
     @property
@@ -89,14 +89,14 @@ class CompactEncoder:
         """What patch tokens, int8, are multiplied by to become floats."""
         return float(self._config["tokens"]["scale"])
 
-    def load_ahead(self) -> None:
-        """Begin to load what a question in words needs; see `OnnxSession.load_ahead`."""
-        self._text.load_ahead()
+    def preload(self) -> None:
+        """Begin to load what a question in words needs; see `OnnxSession.preload`."""
+        self._text.preload()
 
-    def encode_pictures(self, pixels: Pixels) -> PictureEncoding:
+    def encode_images(self, pixels: Pixels) -> ImageEncoding:
         """Encode pixels, uint8 (n, size_px, size_px, 3) RGB, to vectors and patch tokens."""
         vectors, tokens = self._image.run(["embedding", "tokens"], {"pixels": pixels})
-        return PictureEncoding(np.ascontiguousarray(vectors), np.ascontiguousarray(tokens))
+        return ImageEncoding(np.ascontiguousarray(vectors), np.ascontiguousarray(tokens))
 
     def encode_texts(self, texts: Sequence[str]) -> TextEncoding:
         """Encode n texts; what exceeds the model's number of tokens is cut off.

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from retrieval.encoders.base import EncoderIdentity, PictureEncoding, Pixels, TextEncoding
+from retrieval.encoders.base import EncoderIdentity, ImageEncoding, Pixels, TextEncoding
 from retrieval.errors import UnknownModelError
-from retrieval.preprocessing import Preprocessing
+from retrieval.images.preprocess import Preprocessing
 
 if TYPE_CHECKING:
     import torch
@@ -56,10 +56,10 @@ class OpenClipEncoder:
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """How a decoded picture becomes the pixels that `encode_pictures` takes."""
+        """How a decoded picture becomes the pixels that `encode_images` takes."""
         return self.loaded.preprocessing
 
-    def encode_pictures(self, pixels: Pixels) -> PictureEncoding:
+    def encode_images(self, pixels: Pixels) -> ImageEncoding:
         """Encode pixels, uint8 (n, size_px, size_px, 3) RGB."""
         import torch
 
@@ -69,7 +69,7 @@ class OpenClipEncoder:
             inputs = inputs.permute(0, 3, 1, 2).float().div_(255.0)
             inputs = (inputs - loaded.mean) / loaded.deviation
             features = loaded.model.encode_image(inputs, normalize=True)
-            return PictureEncoding(_as_vectors(features))
+            return ImageEncoding(_as_vectors(features))
 
     def encode_texts(self, texts: Sequence[str]) -> TextEncoding:
         """Encode n texts; what exceeds the model's context is cut off."""

@@ -42,9 +42,9 @@ def load_encoder(name: str = DEFAULT_MODEL, precision: str = "auto") -> Encoder:
         return CompactEncoder() if name == DEFAULT_MODEL else CompactEncoder(Path(name), name)
     if not name.strip():
         raise UnknownModelError("A model needs a name: see `mmsearch models`.")
-    from retrieval.encoders.onnx_twin import OnnxTwinEncoder
+    from retrieval.encoders.onnx.encoder import OnnxEncoder
 
-    return OnnxTwinEncoder(name, chosen)
+    return OnnxEncoder(name, chosen)
 
 
 def list_models() -> list[ModelInfo]:
@@ -60,7 +60,7 @@ def list_models() -> list[ModelInfo]:
 
 
 def _exported() -> list[ModelInfo]:
-    from retrieval.encoders.twin_store import TwinStore
+    from retrieval.encoders.onnx.model_store import ExportedModels
 
     return [
         ModelInfo(
@@ -69,7 +69,7 @@ def _exported() -> list[ModelInfo]:
             + ", ".join(f"{tower} in {kind}" for tower, kind in twin.arithmetics.items()),
             twin.size_bytes,
         )
-        for twin in TwinStore.of_user().listing()
+        for twin in ExportedModels.of_user().listing()
         if twin.name != STEP_UP_MODEL
     ]
 

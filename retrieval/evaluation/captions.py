@@ -22,7 +22,7 @@ class CaptionsError(MmsearchError):
 
 
 @dataclass(frozen=True)
-class CaptionedPicture:
+class CaptionedImage:
     """A picture, by its path below the images folder, and what people wrote for it."""
 
     name: str
@@ -32,7 +32,7 @@ class CaptionedPicture:
 
 def read_captions(
     file: str | os.PathLike[str], *, split: str | None = None
-) -> list[CaptionedPicture]:
+) -> list[CaptionedImage]:
     """The pictures of a captions file, in order of first mention, kept to `split` where given.
 
     The format follows from the contents: a table with the columns `image`, `caption` and maybe
@@ -109,26 +109,24 @@ def _coco_rows(found: dict[str, Any]) -> Iterator[_Row]:
         yield names[annotation["image_id"]], None, annotation["caption"]
 
 
-def _grouped(rows: Iterable[_Row]) -> list[CaptionedPicture]:
+def _grouped(rows: Iterable[_Row]) -> list[CaptionedImage]:
     captions: dict[str, list[str]] = {}
     splits: dict[str, str | None] = {}
     for name, split, caption in rows:
         splits.setdefault(name, split)
         if caption.strip():
             captions.setdefault(name, []).append(" ".join(caption.split()))
-    return [CaptionedPicture(name, splits[name], tuple(texts)) for name, texts in captions.items()]
+    return [CaptionedImage(name, splits[name], tuple(texts)) for name, texts in captions.items()]
 
 
-def _of_split(
-    path: Path, pictures: list[CaptionedPicture], split: str | None
-) -> list[CaptionedPicture]:
-    if not pictures:
+def _of_split(path: Path, images: list[CaptionedImage], split: str | None) -> list[CaptionedImage]:
+    if not images:
         raise CaptionsError(f"{path} has no captions in it: give one line for each.")
     if split is None:
-        return pictures
-    kept = [picture for picture in pictures if picture.split == split]
+        return images
+    kept = [picture for picture in images if picture.split == split]
     if not kept:
-        known = sorted({picture.split for picture in pictures if picture.split})
+        known = sorted({picture.split for picture in images if picture.split})
         there = f"it has {', '.join(known)}" if known else "it names none, so leave --split out"
         raise CaptionsError(f"{path} has no split called {split}: {there}.")
     return kept

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.encoders.base import Encoder, EncoderIdentity, TextEncoding
-from retrieval.evaluation.captions import CaptionedPicture
-from retrieval.evaluation.encoding import EncodedSet, Progress, Skipped, encode_set
-from retrieval.metrics import (
+from retrieval.evaluation.captions import CaptionedImage
+from retrieval.evaluation.encoded_set import EncodedSet, Progress, Skipped, encode_set
+from retrieval.evaluation.metrics import (
     Estimate,
     Floats,
     Integers,
@@ -29,7 +29,7 @@ from retrieval.metrics import (
     rank_right_answers,
     summarise,
 )
-from retrieval.score_fusion import ScoreFusion
+from retrieval.fusion.scores import ScoreFusion
 
 DEFAULT_CANDIDATES = 50
 _TIMED_QUESTIONS = 200
@@ -114,7 +114,7 @@ class SecondStageFactory(Protocol):
 
 def evaluate(
     encoder: Encoder,
-    pictures: Sequence[CaptionedPicture],
+    pictures: Sequence[CaptionedImage],
     images: Path,
     *,
     second_stage: SecondStageFactory | None = None,
@@ -157,7 +157,7 @@ def evaluate(
     )
 
 
-def put_in_front(
+def rank_above_rest(
     first: NDArray[np.floating], chosen: Integers, fused: NDArray[np.floating]
 ) -> Floats:
     """One question's scores (n,) with the chosen items in front of all others, by fused score.
@@ -216,7 +216,7 @@ def _look_again(
         second[row, mine] = stage.score(text, encoding, similarities, mine)
         fused = stage.fusion.fuse(similarities, second[row, mine])
         elapsed_s += time.perf_counter() - started
-        text_scores[row] = put_in_front(first[row], mine, fused)
+        text_scores[row] = rank_above_rest(first[row], mine, fused)
         wanted[row, mine] = False
         others = np.flatnonzero(wanted[row])
         if len(others):
@@ -230,7 +230,7 @@ def _look_again(
         chosen = np.flatnonzero(image_candidates[:, column])
         # A picture's list of captions is fused as a list of its own.
         fused = stage.fusion.fuse(first[chosen, column], second[chosen, column])
-        image_scores[column] = put_in_front(first[:, column], chosen, fused)
+        image_scores[column] = rank_above_rest(first[:, column], chosen, fused)
     return _Looked(text_scores, image_scores, 1000.0 * elapsed_s / captions)
 
 

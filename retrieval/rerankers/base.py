@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.encoders.base import TextEncoding
-from retrieval.score_fusion import ScoreFusion
+from retrieval.fusion.scores import ScoreFusion
 
 Scores = NDArray[np.float32]
 
@@ -35,7 +35,7 @@ class Candidate:
     from the cache; None where it has none, or where the reranker does not need them.
     """
 
-    picture_id: int
+    item_id: int
     path: Path
     similarity: float
     patch_tokens: NDArray[np.int8] | None = None

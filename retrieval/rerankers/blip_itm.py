@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.errors import UnknownModelError
-from retrieval.preprocessing import Preprocessing
+from retrieval.fusion.scores import AddedScore, ScoreFusion
+from retrieval.images.preprocess import Preprocessing
 from retrieval.rerankers.base import Candidate, RerankQuery, Scores
-from retrieval.rerankers.picture_encodings import DEFAULT_MAX_BYTES, Encoded, PictureEncodings
-from retrieval.score_fusion import AddedScore, ScoreFusion
+from retrieval.rerankers.encoding_cache import DEFAULT_MAX_BYTES, Encoded, EncodingCache
 
 DEFAULT_BLIP = "Salesforce/blip-itm-base-coco"
 
@@ -80,7 +80,7 @@ class BlipItmReranker:
         model = self._load()
         words = model.tokenise(query.text)
         paths = [candidate.path for candidate in candidates]
-        for places, pictures in model.pictures.batches(paths, _PICTURES_A_BATCH):
+        for places, pictures in model.images.batches(paths, _PICTURES_A_BATCH):
             scores[places] = model.match(words, pictures)
         return scores
 
@@ -115,7 +115,7 @@ class _LoadedBlip:
         self._mean = torch.tensor(_MEAN, device=self._device).view(1, 3, 1, 1)
         self._deviation = torch.tensor(_DEVIATION, device=self._device).view(1, 3, 1, 1)
         preprocessing = Preprocessing(int(config.vision_config.image_size), "squash", "bicubic")
-        self.pictures = PictureEncodings(self._encode, preprocessing, cache_bytes)
+        self.images = EncodingCache(self._encode, preprocessing, cache_bytes)
 
     def tokenise(self, text: str) -> Any:
         """`input_ids` and `attention_mask`, int64 (1, L)."""

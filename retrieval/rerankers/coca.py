@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.errors import UnknownModelError
+from retrieval.fusion.scores import ScoreFusion, StandardisedSum
 from retrieval.rerankers.base import Candidate, RerankQuery, Scores
-from retrieval.rerankers.picture_encodings import DEFAULT_MAX_BYTES, Encoded, PictureEncodings
-from retrieval.score_fusion import ScoreFusion, StandardisedSum
+from retrieval.rerankers.encoding_cache import DEFAULT_MAX_BYTES, Encoded, EncodingCache
 
 if TYPE_CHECKING:
     import torch
@@ -75,8 +75,8 @@ class CocaReranker:
         model = self._load()
         words, labels = model.encode_words(query.text)
         paths = [candidate.path for candidate in candidates]
-        for places, pictures in model.pictures.batches(paths, _PICTURES_A_BATCH):
-            scores[places] = model.mean_log_probability(words, labels, pictures)
+        for places, images in model.images.batches(paths, _PICTURES_A_BATCH):
+            scores[places] = model.mean_log_probability(words, labels, images)
         return scores
 
     def _load(self) -> _LoadedCoca:
@@ -99,7 +99,7 @@ class _LoadedCoca:
 
     def __init__(self, loaded: LoadedOpenClip, cache_bytes: int) -> None:
         self._loaded = loaded
-        self.pictures = PictureEncodings(self._encode, loaded.preprocessing, cache_bytes)
+        self.images = EncodingCache(self._encode, loaded.preprocessing, cache_bytes)
 
     def encode_words(self, text: str) -> tuple[torch.Tensor, torch.Tensor]:
         """Token states (1, L, width) and the tokens (L,) that they have to foretell."""
@@ -114,13 +114,13 @@ class _LoadedCoca:
             return states[:, : length - 1], tokens[0, 1:length]
 
     def mean_log_probability(
-        self, words: torch.Tensor, labels: torch.Tensor, pictures: Encoded
+        self, words: torch.Tensor, labels: torch.Tensor, images: Encoded
     ) -> Scores:
         """Float32 (n,) for picture encodings (n, queries, width)."""
         import torch
 
         with torch.inference_mode():
-            seen = torch.from_numpy(pictures).to(self._loaded.device)
+            seen = torch.from_numpy(images).to(self._loaded.device)
             logits = self._loaded.model.text_decoder(seen, words.expand(len(seen), -1, -1))
             said = logits.float().log_softmax(dim=-1)
             wanted = labels.expand(len(seen), -1).unsqueeze(-1)

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.encoders.compact import CompactEncoder
-from retrieval.encoders.onnx_session import OnnxSession
+from retrieval.encoders.onnx.session import OnnxSession
 from retrieval.errors import UnknownModelError
+from retrieval.fusion.scores import AddedScore
 from retrieval.rerankers.base import Candidate, RerankQuery, Scores
-from retrieval.score_fusion import AddedScore
 
 RERANKER_FILE = "reranker.onnx"
 SETTINGS_FILE = "reranker.json"
@@ -27,7 +27,7 @@ NAME = "compact"
 _PAIRS_A_RUN = 128
 
 
-class Attended(NamedTuple):
+class AttentionScores(NamedTuple):
     """What the reranker made of n candidates.
 
     `scores`: float32 (n,). `attention`: float32 (n, length, patches), how much each token of the
@@ -108,9 +108,9 @@ class CompactReranker:
         """Rows and columns of the patches that its attention is over."""
         return self._grid
 
-    def load_ahead(self) -> None:
-        """Begin to load the graph; see `OnnxSession.load_ahead`."""
-        self._session.load_ahead()
+    def preload(self) -> None:
+        """Begin to load the graph; see `OnnxSession.preload`."""
+        self._session.preload()
 
     def rerank(self, query: RerankQuery, candidates: Sequence[Candidate]) -> Scores:
         """Scores, float32 (n,); NaN for candidates without tokens and questions without words."""
@@ -119,7 +119,7 @@ class CompactReranker:
             scores[places] = found[0]
         return scores
 
-    def attend(self, query: RerankQuery, candidates: Sequence[Candidate]) -> Attended:
+    def attend(self, query: RerankQuery, candidates: Sequence[Candidate]) -> AttentionScores:
         """The scores of n candidates with the attention that led to them.
 
         The second axis of the maps runs over all tokens of the question's encoding, marks
@@ -131,7 +131,7 @@ class CompactReranker:
         attention = np.full((len(candidates), length, rows * columns), np.nan, dtype=np.float32)
         for places, found in self._runs(query, candidates, ["scores", "attention"]):
             scores[places], attention[places] = found
-        return Attended(scores, attention)
+        return AttentionScores(scores, attention)
 
     def _runs(
         self, query: RerankQuery, candidates: Sequence[Candidate], outputs: list[str]

@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_command_line import mmsearch
+
+from tests.cli.test_command_line import mmsearch
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 
 from cli.main import COMMANDS
 from retrieval.encoders.registry import load_encoder
-from tests.retrieval.small_rerankers import write_reranker
+from tests.support.small_rerankers import write_reranker
 
 HEAVY = {"torch", "open_clip", "faiss", "onnxruntime", "transformers", "sqlalchemy", "numpy", "PIL"}
 
@@ -153,9 +153,9 @@ def test_an_unknown_model_exits_with_4(tmp_path: Path, photos: Path) -> None:
 
 def test_a_busy_index_exits_with_5(tmp_path: Path, photos: Path) -> None:
     from indexer.lock import writer_lock
-    from retrieval.locations import locate_index
+    from retrieval.storage.index_dir import resolve_index_dir
 
-    with writer_lock(locate_index(tmp_path / "index")):
+    with writer_lock(resolve_index_dir(tmp_path / "index")):
         found = mmsearch("index", photos, index_dir=tmp_path / "index")
     assert found.returncode == 5
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from test_command_line import mmsearch
 
 from retrieval.catalog.schema import SCHEMA_VERSION
-from retrieval.engine import SearchEngine
+from retrieval.search.engine import SearchEngine
+from tests.cli.test_command_line import mmsearch
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +27,8 @@ def dated_index(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         source = next(photos.glob(f"{name}.*"))
         exif = Image.Exif()
         exif[0x8769] = {0x9003: taken}
-        with Image.open(source) as picture:
-            picture.convert("RGB").save(folder / f"{name}.jpg", exif=exif)
+        with Image.open(source) as image:
+            image.convert("RGB").save(folder / f"{name}.jpg", exif=exif)
     shutil.copyfile(photos / "chelsea.png", folder / "chelsea.png")
     index_dir = tmp_path_factory.mktemp("index")
     assert mmsearch("index", folder, index_dir=index_dir).returncode == 0

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from photos import CAPTIONS
 
 from cli.commands.eval import command
 from retrieval.evaluation.captions import CaptionsError
+from samples.photos import CAPTIONS
 
 
 def _run(*arguments: object) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from examples.gallery import main
-from tests.photos import copy_photos
+from samples.photos import copy_photos
 
 
 def test_the_page_shows_every_question_with_its_answers(

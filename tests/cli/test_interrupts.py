@@ -68,11 +68,11 @@ def test_ctrl_c_while_indexing_keeps_what_was_done(photos: Path, tmp_path: Path)
 
 
 def _interrupt_once_begun(process: subprocess.Popen[str], index_dir: Path) -> None:
-    from retrieval.catalog.reader import CatalogReader
+    from retrieval.catalog.sqlite.quick_reader import QuickReader
 
     while process.poll() is None:
         if (index_dir / "catalog.sqlite").exists():
-            reader = CatalogReader.open(index_dir / "catalog.sqlite")
+            reader = QuickReader.open(index_dir / "catalog.sqlite")
             begun = reader.generation > 1
             reader.close()
             if begun:

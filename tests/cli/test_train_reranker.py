@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from photos import CAPTIONS
 
 from cli.commands.train_reranker import command
-from retrieval.reranker_training import export
-from retrieval.reranker_training.tokens import RerankerTrainingError
+from retrieval.rerankers.training import export
+from retrieval.rerankers.training.data import RerankerTrainingError
+from samples.photos import CAPTIONS
 
 
 def test_a_training_says_what_it_measured_and_installs_both_files_or_none(

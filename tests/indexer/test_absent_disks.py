@@ -7,13 +7,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from small_encoder import ColourEncoder
 
 from benchmarks.faults.library import paint
-from indexer import IndexSummary, index_folders, move_root, remove_folder
-from indexer.absent import MANY_PICTURES
+from indexer import IndexReport, index_folders, move_root, remove_folder
+from indexer.pipeline.offline import MANY_PICTURES
 from retrieval.catalog import Catalog
-from tests.small_disks import mount, unmount
+from tests.support.small_disks import mount, unmount
+from tests.support.small_encoder import ColorEncoder
 
 
 @pytest.fixture
@@ -27,14 +27,14 @@ def root(tmp_path: Path) -> Path:
     unmount(tmp_path / "root" / "disk")
 
 
-def run(folder: Path, index_dir: Path) -> IndexSummary:
-    return index_folders([folder], index_dir, encoder=ColourEncoder())
+def run(folder: Path, index_dir: Path) -> IndexReport:
+    return index_folders([folder], index_dir, encoder=ColorEncoder())
 
 
 def shown(index_dir: Path) -> set[Path]:
     with Catalog.open(index_dir / "catalog.sqlite") as catalog:
-        ids = catalog.picture_ids().tolist()
-        return {picture.path for picture in catalog.pictures(ids).values()}
+        ids = catalog.item_ids().tolist()
+        return {image.path for image in catalog.items(ids).values()}
 
 
 def pictures_below(folder: Path) -> set[Path]:

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_encoder import ColourEncoder
-from test_check_and_mend import paint
 
-from indexer import back_up, check_index, index_folders, mend_index, restore
+from indexer import back_up, check_index, fix_index, index_folders, restore
 from indexer.lock import writer_lock
-from retrieval.catalog import Catalog, PictureFacts
-from retrieval.engine import SearchEngine
+from retrieval.catalog import Catalog, ImageFacts
 from retrieval.errors import CatalogError, IndexBusyError, IndexMissingError, MmsearchError
-from retrieval.locations import IndexLocation
+from retrieval.search.engine import SearchEngine
+from retrieval.storage.index_dir import IndexDir
+from tests.indexer.test_check_and_mend import paint
+from tests.support.small_encoder import ColorEncoder
 
 STORED = Path(__file__).parents[1] / "data" / "catalogs"
 
@@ -32,17 +32,17 @@ def library(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def index(library: Path, tmp_path: Path) -> Path:
-    index_folders([library], tmp_path / "index", encoder=ColourEncoder())
+    index_folders([library], tmp_path / "index", encoder=ColorEncoder())
     return tmp_path / "index"
 
 
 def names(index: Path) -> set[str]:
-    with SearchEngine.open(index, encoder=ColourEncoder()) as engine:
+    with SearchEngine.open(index, encoder=ColorEncoder()) as engine:
         return {hit.path.name for hit in engine.search("anything", k=100)}
 
 
 def findings(index: Path) -> list[str]:
-    report = check_index(index, encoder=ColourEncoder())
+    report = check_index(index, encoder=ColorEncoder())
     return [finding.kind for finding in report.findings]
 
 
@@ -50,16 +50,16 @@ def test_a_restored_index_answers_as_before_and_reranks_again_once_mended(
     index: Path, tmp_path: Path
 ) -> None:
     assert back_up(tmp_path / "b", index) == 4
-    before = SearchEngine.open(index, encoder=ColourEncoder())
-    with before, SearchEngine.open(index, encoder=ColourEncoder()) as engine:
+    before = SearchEngine.open(index, encoder=ColorEncoder())
+    with before, SearchEngine.open(index, encoder=ColorEncoder()) as engine:
         answers = engine.search("anything", k=4)
     shutil.rmtree(index)
     restored = restore(tmp_path / "b", index)
-    assert (restored.pictures, restored.without_tokens, restored.kept) == (4, 4, None)
-    with SearchEngine.open(index, encoder=ColourEncoder()) as engine:
+    assert (restored.images, restored.without_tokens, restored.kept) == (4, 4, None)
+    with SearchEngine.open(index, encoder=ColorEncoder()) as engine:
         assert engine.search("anything", k=4) == answers
     assert findings(index) == ["no-tokens"]
-    assert mend_index(index, encoder=ColourEncoder()).with_tokens == 4
+    assert fix_index(index, encoder=ColorEncoder()).with_tokens == 4
     assert findings(index) == []
 
 
@@ -67,7 +67,7 @@ def test_a_backup_is_one_file_that_others_may_only_read(index: Path, tmp_path: P
     back_up(tmp_path / "b", index)
     (tmp_path / "b").chmod(0o400)
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("b")] == ["b"]
-    assert restore(tmp_path / "b", tmp_path / "other").pictures == 4
+    assert restore(tmp_path / "b", tmp_path / "other").images == 4
 
 
 def test_a_backup_beside_a_writer_is_one_committed_state(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_a_backup_beside_a_writer_is_one_committed_state(tmp_path: Path) -> None
                     change.add_pictures(
                         root.id,
                         [f"{number + n}.jpg" for n in range(10)],
-                        [PictureFacts(1, 1, bytes(16), 1, 1)] * 10,
+                        [ImageFacts(1, 1, bytes(16), 1, 1)] * 10,
                         np.eye(48, dtype=np.float32)[:10],
                     )
                 number += 10
@@ -97,12 +97,12 @@ def test_a_backup_beside_a_writer_is_one_committed_state(tmp_path: Path) -> None
             writer.join()
     assert counts == sorted(counts)
     assert counts[-1] > counts[0]
-    for number, pictures in enumerate(counts):
+    for number, images in enumerate(counts):
         with closing(sqlite3.connect(tmp_path / f"b{number}")) as backup:
             assert backup.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-            assert backup.execute("SELECT count(*) FROM vectors").fetchone() == (pictures,)
+            assert backup.execute("SELECT count(*) FROM vectors").fetchone() == (images,)
         # A batch is in it whole or not at all.
-        assert pictures % 10 == 0
+        assert images % 10 == 0
 
 
 def test_nothing_is_overwritten_unless_told(index: Path, library: Path, tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_nothing_is_overwritten_unless_told(index: Path, library: Path, tmp_path
     with pytest.raises(MmsearchError, match="--force"):
         restore(tmp_path / "b", index)
     paint(library / "new.png", 50)
-    index_folders([library], index, encoder=ColourEncoder())
+    index_folders([library], index, encoder=ColorEncoder())
     assert back_up(tmp_path / "b", index, replace=True) == 5
     with pytest.raises(MmsearchError):
         back_up(index / "catalog.sqlite", index, replace=True)
@@ -125,21 +125,21 @@ def test_a_replaced_index_is_kept_and_a_running_engine_follows(
     paint(library / "0.png", 60)
     paint(library / "new.png", 61)
     (library / "1.png").unlink()
-    index_folders([library], index, encoder=ColourEncoder())
-    with SearchEngine.open(index, encoder=ColourEncoder()) as engine:
+    index_folders([library], index, encoder=ColorEncoder())
+    with SearchEngine.open(index, encoder=ColorEncoder()) as engine:
         assert {h.path.name for h in engine.search("x", k=9)} == {
             "0.png", "2.png", "3.png", "new.png",
         }  # fmt: skip
         restored = restore(tmp_path / "b", index, replace=True)
         assert {h.path.name for h in engine.search("x", k=9)} == {f"{n}.png" for n in range(4)}
-        with SearchEngine.open(index, encoder=ColourEncoder()) as fresh:
+        with SearchEngine.open(index, encoder=ColorEncoder()) as fresh:
             assert engine.search("x", k=9) == fresh.search("x", k=9)
     # Of 0 the tokens are those of its later content, and those of 1 are gone.
     assert restored.without_tokens == 2
     assert restored.kept is not None
     assert restored.kept.parent == index
     kept = tmp_path / "kept"
-    assert restore(restored.kept, kept).pictures == 4
+    assert restore(restored.kept, kept).images == 4
     assert names(kept) == {"0.png", "2.png", "3.png", "new.png"}
 
 
@@ -148,11 +148,11 @@ def test_an_id_given_since_the_backup_is_not_given_again(
 ) -> None:
     back_up(tmp_path / "b", index)
     paint(library / "new.png", 61)
-    index_folders([library], index, encoder=ColourEncoder())
+    index_folders([library], index, encoder=ColorEncoder())
     with Catalog.open(index / "catalog.sqlite") as catalog:
         last = max(catalog.vector_ids().tolist())
     restore(tmp_path / "b", index, replace=True)
-    index_folders([library], index, encoder=ColourEncoder())
+    index_folders([library], index, encoder=ColorEncoder())
     with Catalog.open(index / "catalog.sqlite") as catalog:
         assert max(catalog.vector_ids().tolist()) > last
     assert names(index) == {"0.png", "1.png", "2.png", "3.png", "new.png"}
@@ -171,13 +171,13 @@ def test_a_damaged_index_is_replaced_and_its_file_kept(
     if damage:
         assert restored.kept is not None
         assert restored.kept.read_bytes() == damage
-    mend_index(index, encoder=ColourEncoder())
+    fix_index(index, encoder=ColorEncoder())
     assert findings(index) == []
 
 
 def test_a_backup_of_an_older_version_comes_to_the_present_format(tmp_path: Path) -> None:
-    assert restore(STORED / "v1.sqlite", tmp_path / "index").pictures == 3
-    with SearchEngine.open(tmp_path / "index", encoder=ColourEncoder()) as engine:
+    assert restore(STORED / "v1.sqlite", tmp_path / "index").images == 3
+    with SearchEngine.open(tmp_path / "index", encoder=ColorEncoder()) as engine:
         assert len(engine.search("x", k=9)) == 3
     assert findings(tmp_path / "index") == ["no-tokens"]
 
@@ -204,7 +204,7 @@ def test_no_backup_without_an_index_and_no_restoring_beside_a_writer(
     with pytest.raises(IndexMissingError):
         back_up(tmp_path / "b", tmp_path / "none")
     back_up(tmp_path / "b", index)
-    with writer_lock(IndexLocation(index)):
+    with writer_lock(IndexDir(index)):
         assert back_up(tmp_path / "c", index) == 4
         with pytest.raises(IndexBusyError):
             restore(tmp_path / "b", index, replace=True)

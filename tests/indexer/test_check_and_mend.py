@@ -12,15 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from small_encoder import ColourEncoder
 
-from indexer import check_index, index_folders, mend_index
+from indexer import check_index, fix_index, index_folders
 from indexer.lock import writer_lock
 from retrieval.catalog import Catalog
 from retrieval.errors import IndexBusyError, IndexMissingError
-from retrieval.locations import IndexLocation
-from retrieval.token_cache import TokenCache
-from retrieval.vectors.store import MANIFEST, VectorStore
+from retrieval.storage.index_dir import IndexDir
+from retrieval.storage.patch_tokens import PatchTokenStore
+from retrieval.vectors.faiss.store import MANIFEST, VectorStore
+from tests.support.small_encoder import ColorEncoder
 
 PICTURES = 6
 
@@ -38,7 +38,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("whole")
     for seed in range(PICTURES):
         paint(folder / "library" / f"{seed}.png", seed)
-    index_folders([folder / "library"], folder / "index", encoder=ColourEncoder())
+    index_folders([folder / "library"], folder / "index", encoder=ColorEncoder())
     return folder / "library", folder / "index"
 
 
@@ -54,12 +54,12 @@ def own(tmp_path: Path) -> tuple[Path, Path]:
     """A library and an index that a test may change."""
     for seed in range(PICTURES):
         paint(tmp_path / "library" / f"{seed}.png", seed)
-    index_folders([tmp_path / "library"], tmp_path / "index", encoder=ColourEncoder())
+    index_folders([tmp_path / "library"], tmp_path / "index", encoder=ColorEncoder())
     return tmp_path / "library", tmp_path / "index"
 
 
 def kinds(index: Path, *, with_content: bool = False) -> dict[str, int]:
-    report = check_index(index, with_content=with_content, encoder=ColourEncoder())
+    report = check_index(index, with_content=with_content, encoder=ColorEncoder())
     return {finding.kind: finding.count for finding in report.findings}
 
 
@@ -92,7 +92,7 @@ def stale_copy(index: Path) -> None:
     with closing(sqlite3.connect(index / "catalog.sqlite")) as connection, connection:
         connection.execute("DELETE FROM vectors WHERE picture_id = 2")
         connection.execute("DELETE FROM pictures WHERE id = 2")
-    with TokenCache.open(index / "tokens.sqlite", "c0") as tokens:
+    with PatchTokenStore.open(index / "tokens.sqlite", "c0") as tokens:
         tokens.remove([2])
 
 
@@ -165,7 +165,7 @@ def test_every_damage_is_found_and_mended(
     assert kinds(index) == found
     # A check changes nothing.
     assert {path: path.read_bytes() for path in shown if path.exists()} == shown
-    mended = mend_index(index, encoder=ColourEncoder())
+    mended = fix_index(index, encoder=ColorEncoder())
     assert mended.left.findings == ()
     assert kinds(index, with_content=True) == {}
     with (
@@ -173,8 +173,8 @@ def test_every_damage_is_found_and_mended(
         Catalog.open(whole[1] / "catalog.sqlite") as before,
     ):
         ids = catalog.vector_ids().tolist()
-        for picture_id, vector in before.vectors(ids).items():
-            np.testing.assert_array_equal(catalog.vectors([picture_id])[picture_id], vector)
+        for item_id, vector in before.vectors(ids).items():
+            np.testing.assert_array_equal(catalog.vectors([item_id])[item_id], vector)
         assert VectorStore(index).load(catalog).generation == catalog.generation
 
 
@@ -185,17 +185,17 @@ def test_files_that_are_gone_or_changed_are_named_and_left_to_the_next_run(
     (library / "0.png").unlink()
     paint(library / "1.png", 99)
     os.utime(library / "2.png", (1, 1))
-    report = check_index(index, encoder=ColourEncoder())
+    report = check_index(index, encoder=ColorEncoder())
     assert {finding.kind: finding.count for finding in report.findings} == {
         "missing": 1,
         "changed": 2,
     }
     assert report.findings[0].paths == (library / "0.png",)
-    mended = mend_index(index, encoder=ColourEncoder())
+    mended = fix_index(index, encoder=ColorEncoder())
     assert len(mended.left.findings) == 2
     with Catalog.open(index / "catalog.sqlite") as catalog:
         assert catalog.count_pictures() == PICTURES
-    index_folders([library], index, encoder=ColourEncoder())
+    index_folders([library], index, encoder=ColorEncoder())
     assert kinds(index) == {}
 
 
@@ -208,14 +208,14 @@ def test_content_that_changed_behind_the_same_size_and_time_is_read_again(
     length = max(changed.stat().st_size, other.stat().st_size)
     # What follows a PNG's end is no part of the picture, so that any can be as long as another.
     changed.write_bytes(changed.read_bytes().ljust(length, b"\0"))
-    index_folders([library], index, encoder=ColourEncoder())
+    index_folders([library], index, encoder=ColorEncoder())
     stamp = changed.stat().st_mtime_ns
     changed.write_bytes(other.read_bytes().ljust(length, b"\0"))
     os.utime(changed, ns=(stamp, stamp))
     assert kinds(index) == {}
     assert kinds(index, with_content=True) == {"altered": 1}
-    assert mend_index(index, with_content=True, encoder=ColourEncoder()).marked == 1
-    summary = index_folders([library], index, encoder=ColourEncoder())
+    assert fix_index(index, with_content=True, encoder=ColorEncoder()).marked == 1
+    summary = index_folders([library], index, encoder=ColorEncoder())
     assert (summary.changed, summary.unchanged) == (1, PICTURES - 1)
     assert kinds(index, with_content=True) == {}
 
@@ -223,7 +223,7 @@ def test_content_that_changed_behind_the_same_size_and_time_is_read_again(
 def test_a_folder_that_is_away_is_no_difference(own: tuple[Path, Path]) -> None:
     library, index = own
     library.rename(library.with_name("elsewhere"))
-    report = check_index(index, encoder=ColourEncoder())
+    report = check_index(index, encoder=ColorEncoder())
     assert (report.findings, report.absent_roots) == ((), (library,))
 
 
@@ -235,14 +235,14 @@ def test_what_cannot_be_made_again_stays(own: tuple[Path, Path]) -> None:
     sql(f"UPDATE vectors SET embedding = x'00fe{'00' * 94}' WHERE picture_id = 3")(index)
     sql("DELETE FROM tokens", "tokens.sqlite")(index)
     library.rename(library.with_name("elsewhere"))
-    left = mend_index(index, encoder=ColourEncoder()).left
+    left = fix_index(index, encoder=ColorEncoder()).left
     assert {finding.kind: finding.count for finding in left.findings} == {
         "no-vector": 3,
         "no-tokens": PICTURES,
     }
-    assert left.pictures == PICTURES
+    assert left.images == PICTURES
     library.with_name("elsewhere").rename(library)
-    assert mend_index(index, encoder=ColourEncoder()).left.findings == ()
+    assert fix_index(index, encoder=ColorEncoder()).left.findings == ()
 
 
 def test_damage_of_the_catalogue_itself_is_told_and_nothing_else_is_touched(index: Path) -> None:
@@ -256,17 +256,17 @@ def test_damage_of_the_catalogue_itself_is_told_and_nothing_else_is_touched(inde
     data[start : start + 4096] = os.urandom(4096)
     path.write_bytes(data)
     others = {other: other.read_bytes() for other in index.glob("[tv]*") if other.is_file()}
-    report = check_index(index, encoder=ColourEncoder())
+    report = check_index(index, encoder=ColorEncoder())
     assert [finding.kind for finding in report.findings] == ["damage"]
     assert "mmsearch restore" in report.findings[0].remedy
-    mend_index(index, encoder=ColourEncoder())
+    fix_index(index, encoder=ColorEncoder())
     assert path.read_bytes() == bytes(data)
     assert {other: other.read_bytes() for other in others} == others
 
 
 def test_an_empty_index_is_whole(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    index_folders([tmp_path / "empty"], tmp_path / "index", encoder=ColourEncoder())
+    index_folders([tmp_path / "empty"], tmp_path / "index", encoder=ColorEncoder())
     assert kinds(tmp_path / "index") == {}
 
 
@@ -274,5 +274,5 @@ def test_no_check_is_made_without_an_index_or_beside_a_writer(index: Path, tmp_p
     with pytest.raises(IndexMissingError):
         check_index(tmp_path / "none")
     assert not (tmp_path / "none").exists()
-    with writer_lock(IndexLocation(index)), pytest.raises(IndexBusyError):
+    with writer_lock(IndexDir(index)), pytest.raises(IndexBusyError):
         check_index(index)

@@ -15,7 +15,6 @@ import time
 from pathlib import Path
 
 import pytest
-from small_encoder import ColourEncoder
 
 from benchmarks import concurrency, disk_faults, kill_points
 from benchmarks.faults.layer import Fault, compile_layer
@@ -24,9 +23,10 @@ from benchmarks.faults.server import Server
 from benchmarks.faults.trials import Tally, require_finished, require_kept, scenarios
 from indexer import index_folders
 from retrieval.errors import DamagedCatalogError, IndexBusyError, StorageError
-from retrieval.token_cache import TokenCache
-from tests.program import mmsearch
-from tests.small_disks import grow, small_disk
+from retrieval.storage.patch_tokens import PatchTokenStore
+from tests.support.program import mmsearch
+from tests.support.small_disks import grow, small_disk
+from tests.support.small_encoder import ColorEncoder
 
 
 def test_a_run_killed_at_any_point_loses_nothing_and_the_next_one_ends_it(tmp_path: Path) -> None:
@@ -66,9 +66,9 @@ def test_a_single_failed_reading_of_the_tokens_costs_none_of_them(tmp_path: Path
 
 
 def test_readers_and_a_second_writer_live_with_a_writer_that_is_killed(tmp_path: Path) -> None:
-    seen, kills, pictures = concurrency.run_together(tmp_path, readers=2, seconds=6)
+    seen, kills, images = concurrency.run_together(tmp_path, readers=2, seconds=6)
     assert [one.wrong for one in seen] == [[], [], []]
-    assert kills >= 1 and pictures > 8
+    assert kills >= 1 and images > 8
     assert all(one.done > 0 and one.states > 0 for one in seen if one.role == "reader")
 
 
@@ -98,18 +98,18 @@ def test_tokens_that_cannot_be_removed_keep_the_new_vector_out(
 ) -> None:
     library, index_dir = tmp_path / "library", tmp_path / "index"
     paint(library / "a.png", 1)
-    index_folders([library], index_dir, encoder=ColourEncoder())
+    index_folders([library], index_dir, encoder=ColorEncoder())
     before = state_of(index_dir)
     paint(library / "a.png", 2)
-    with TokenCache.open(index_dir / "tokens.sqlite", "c0") as other:
+    with PatchTokenStore.open(index_dir / "tokens.sqlite", "c0") as other:
         # Another program holds the file for longer than anyone waits.
         other._connection.execute("BEGIN IMMEDIATE")
-        monkeypatch.setattr("retrieval.token_cache.WAIT_S", 0.1)
+        monkeypatch.setattr("retrieval.storage.patch_tokens.WAIT_S", 0.1)
         with pytest.raises(StorageError, match=r"tokens\.sqlite"):
-            index_folders([library], index_dir, encoder=ColourEncoder())
+            index_folders([library], index_dir, encoder=ColorEncoder())
         other._connection.execute("ROLLBACK")
     assert state_of(index_dir) == before
-    assert index_folders([library], index_dir, encoder=ColourEncoder()).changed == 1
+    assert index_folders([library], index_dir, encoder=ColorEncoder()).changed == 1
     assert state_of(index_dir).tokens != before.tokens
 
 
@@ -117,23 +117,23 @@ def test_lost_tokens_are_made_again_by_the_next_run(tmp_path: Path) -> None:
     library, index_dir = tmp_path / "library", tmp_path / "index"
     for seed in range(5):
         paint(library / f"{seed}.png", seed)
-    index_folders([library], index_dir, encoder=ColourEncoder())
+    index_folders([library], index_dir, encoder=ColorEncoder())
     before = state_of(index_dir)
-    with TokenCache.open(index_dir / "tokens.sqlite", "c0") as tokens:
+    with PatchTokenStore.open(index_dir / "tokens.sqlite", "c0") as tokens:
         tokens.put([777], state_tokens(tokens))
         tokens.remove([2, 4])
-    index_folders([library], index_dir, encoder=ColourEncoder())
+    index_folders([library], index_dir, encoder=ColorEncoder())
     assert state_of(index_dir) == before
     for path in index_dir.glob("tokens*"):
         path.unlink()
-    index_folders([library], index_dir, encoder=ColourEncoder())
+    index_folders([library], index_dir, encoder=ColorEncoder())
     assert state_of(index_dir) == before
-    with TokenCache.open(index_dir / "tokens.sqlite", "c0") as tokens:
+    with PatchTokenStore.open(index_dir / "tokens.sqlite", "c0") as tokens:
         ids = tokens.ids()
     assert ids is not None and ids.tolist() == [1, 2, 3, 4, 5]
 
 
-def state_tokens(tokens: TokenCache) -> object:
+def state_tokens(tokens: PatchTokenStore) -> object:
     return tokens.get([1])[1][None]
 
 
@@ -145,20 +145,20 @@ def test_the_lock_of_a_killed_writer_is_free_at_once_and_its_name_is_not_told(
     code = (
         "import sys, time\n"
         "from indexer.lock import writer_lock\n"
-        "from retrieval.locations import locate_index\n"
-        "with writer_lock(locate_index(sys.argv[1])):\n"
+        "from retrieval.storage.index_dir import resolve_index_dir\n"
+        "with writer_lock(resolve_index_dir(sys.argv[1])):\n"
         "    print('held', flush=True); time.sleep(600)"
     )
     holder = subprocess.Popen([sys.executable, "-c", code, index_dir], stdout=subprocess.PIPE)
     assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
     with pytest.raises(IndexBusyError, match=f"Process {holder.pid} is writing"):
-        index_folders([library], index_dir, encoder=ColourEncoder())
+        index_folders([library], index_dir, encoder=ColorEncoder())
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     holder.stdout.close()
     assert (index_dir / "writer.pid").read_text() == str(holder.pid)
     started = time.monotonic()
-    assert index_folders([library], index_dir, encoder=ColourEncoder()).new == 1
+    assert index_folders([library], index_dir, encoder=ColorEncoder()).new == 1
     assert time.monotonic() - started < 30
     assert not (index_dir / "writer.pid").exists()
 
@@ -169,22 +169,22 @@ def test_damage_is_looked_for_after_a_writer_was_cut_off(tmp_path: Path) -> None
     library, index_dir = tmp_path / "library", tmp_path / "index"
     for seed in range(40):
         paint(library / f"{seed}.png", seed)
-    index_folders([library], index_dir, encoder=ColourEncoder())
+    index_folders([library], index_dir, encoder=ColorEncoder())
     damage_catalog(index_dir)
     (index_dir / "writer.pid").write_text(str(os.getpid()))
     with pytest.raises(DamagedCatalogError, match="mmsearch repair"):
-        index_folders([library], index_dir, encoder=ColourEncoder())
+        index_folders([library], index_dir, encoder=ColorEncoder())
 
 
 def test_an_emptied_catalogue_is_not_taken_for_a_new_one(tmp_path: Path) -> None:
     library, index_dir = tmp_path / "library", tmp_path / "index"
     paint(library / "a.png", 1)
-    index_folders([library], index_dir, encoder=ColourEncoder())
+    index_folders([library], index_dir, encoder=ColorEncoder())
     (index_dir / "catalog.sqlite").write_bytes(b"")
     for _ in range(2):
         with pytest.raises(DamagedCatalogError, match="its tables are gone"):
-            index_folders([library], index_dir, encoder=ColourEncoder())
+            index_folders([library], index_dir, encoder=ColorEncoder())
     shutil.rmtree(index_dir)
     index_dir.mkdir()
     (index_dir / "catalog.sqlite").write_bytes(b"")  # a first run that was cut off at once
-    assert index_folders([library], index_dir, encoder=ColourEncoder()).new == 1
+    assert index_folders([library], index_dir, encoder=ColorEncoder()).new == 1

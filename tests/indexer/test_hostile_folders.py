@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from small_encoder import ColourEncoder
 
-from indexer import index_folders, load
+from indexer import index_folders
+from indexer.pipeline import read as load
 from retrieval.catalog import Catalog
-from retrieval.errors import PictureError
+from retrieval.errors import ImageError
+from tests.support.small_encoder import ColorEncoder
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="names and files of POSIX systems")
 
@@ -110,9 +111,9 @@ def test_pipes_sockets_and_devices_in_the_tree_never_make_a_run_wait(
     monkeypatch.chdir(library)
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind("socket.png")
-        summary = index_folders([library], tmp_path / "index", encoder=ColourEncoder())
+        summary = index_folders([library], tmp_path / "index", encoder=ColorEncoder())
     assert (summary.new, summary.failed) == (3, 0)
-    alone = index_folders([library / "pipe.png"], tmp_path / "index", encoder=ColourEncoder())
+    alone = index_folders([library / "pipe.png"], tmp_path / "index", encoder=ColorEncoder())
     assert alone.new == 0
 
 
@@ -137,7 +138,7 @@ def test_a_file_whose_place_a_pipe_or_device_takes_before_it_is_read_is_a_failur
     done: list[int] = []
 
     def go() -> None:
-        done.append(index_folders([library], tmp_path / "i", encoder=ColourEncoder()).failed)
+        done.append(index_folders([library], tmp_path / "i", encoder=ColorEncoder()).failed)
 
     run = threading.Thread(target=go, daemon=True)
     run.start()
@@ -161,12 +162,12 @@ def test_a_file_that_grows_while_it_is_read_is_a_failure_and_read_again_the_next
 
     with monkeypatch.context() as patch:
         patch.setattr(load.os, "fstat", grow)
-        with pytest.raises(PictureError, match="changed while it was read"):
+        with pytest.raises(ImageError, match="changed while it was read"):
             load._read(path)
-        summary = index_folders([library], tmp_path / "index", encoder=ColourEncoder())
+        summary = index_folders([library], tmp_path / "index", encoder=ColorEncoder())
     assert (summary.new, summary.failed) == (2, 1)
     path.write_bytes(whole)
-    again = index_folders([library], tmp_path / "index", encoder=ColourEncoder())
+    again = index_folders([library], tmp_path / "index", encoder=ColorEncoder())
     assert (again.new, again.unchanged, again.failed) == (1, 2, 0)
 
 
@@ -184,10 +185,10 @@ def test_a_folder_that_vanishes_in_the_middle_of_a_run_costs_its_own_files_only(
 
     with monkeypatch.context() as patch:
         patch.setattr(load, "_read", lose)
-        summary = index_folders([library], tmp_path / "index", encoder=ColourEncoder())
+        summary = index_folders([library], tmp_path / "index", encoder=ColorEncoder())
     assert (summary.new, summary.failed) == (3, 4)
     assert set(failures(tmp_path / "index").values()) == {"vanished"}
-    assert index_folders([library], tmp_path / "index", encoder=ColourEncoder()).failed == 0
+    assert index_folders([library], tmp_path / "index", encoder=ColorEncoder()).failed == 0
 
 
 def test_a_tree_deeper_than_any_path_can_say_is_a_failure_and_the_rest_is_indexed(
@@ -203,12 +204,12 @@ def test_a_tree_deeper_than_any_path_can_say_is_a_failure_and_the_rest_is_indexe
     for seed, within in ((20, 1), (21, 20)):
         paint(library.joinpath(*["d" * 100] * within) / "reachable.png", seed)
     try:
-        summary = index_folders([library], tmp_path / "index", encoder=ColourEncoder())
+        summary = index_folders([library], tmp_path / "index", encoder=ColorEncoder())
         assert (summary.new, summary.failed) == (5, 1)
         ((path, kind),) = failures(tmp_path / "index").items()
         assert kind == "unreadable"
         assert len(path) > 3900
-        again = index_folders([library], tmp_path / "index", encoder=ColourEncoder())
+        again = index_folders([library], tmp_path / "index", encoder=ColorEncoder())
         assert (again.unchanged, again.failed, again.new) == (5, 1, 0)
     finally:
         # `shutil.rmtree`, which pytest cleans up with, fails on such a tree.
@@ -226,7 +227,7 @@ def test_links_that_go_round_in_circles_are_entered_once(library: Path, tmp_path
     (two / "to one").symlink_to(one, target_is_directory=True)
     (two / "up").symlink_to("../..", target_is_directory=True)
     paint(two / "x.png", 40)
-    summary = index_folders([library], tmp_path / "index", encoder=ColourEncoder())
+    summary = index_folders([library], tmp_path / "index", encoder=ColorEncoder())
     assert summary.new == 4
     kinds = failures(tmp_path / "index")
     assert all(kind in {"loop", "unreadable"} for kind in kinds.values())

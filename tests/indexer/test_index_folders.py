@@ -16,21 +16,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from small_encoder import ColourEncoder
 
-from indexer import IndexSummary, index_folders, move_root, remove_folder
+from indexer import IndexReport, index_folders, move_root, remove_folder
 from indexer.lock import writer_lock
 from retrieval.catalog import Catalog
 from retrieval.errors import (
     EncoderMismatchError,
+    ImageError,
     IndexBusyError,
     IndexMissingError,
     MmsearchError,
-    PictureError,
 )
-from retrieval.locations import locate_index
-from retrieval.token_cache import TokenCache
-from retrieval.vectors.store import VectorStore
+from retrieval.storage.index_dir import resolve_index_dir
+from retrieval.storage.patch_tokens import PatchTokenStore
+from retrieval.vectors.faiss.store import VectorStore
+from tests.support.small_encoder import ColorEncoder
 
 
 def paint(path: Path, seed: int) -> Path:
@@ -54,8 +54,8 @@ def index_dir(tmp_path: Path) -> Path:
     return tmp_path / "index"
 
 
-def run(*paths: Path, index_dir: Path, encoder: ColourEncoder | None = None) -> IndexSummary:
-    return index_folders(paths, index_dir, encoder=encoder or ColourEncoder())
+def run(*paths: Path, index_dir: Path, encoder: ColorEncoder | None = None) -> IndexReport:
+    return index_folders(paths, index_dir, encoder=encoder or ColorEncoder())
 
 
 def catalog_of(index_dir: Path) -> Catalog:
@@ -68,8 +68,8 @@ def shown(index_dir: Path) -> dict[Path, int]:
         ids = catalog.ids_within(Path("/")).tolist()
         assert len(set(ids)) == len(ids) == catalog.count_pictures()
         assert set(catalog.vectors(ids)) == set(ids)
-        pictures = catalog.pictures(ids)
-    paths = {picture.path: id_ for id_, picture in pictures.items()}
+        images = catalog.items(ids)
+    paths = {image.path: id_ for id_, image in images.items()}
     assert len(paths) == len(ids)
     return paths
 
@@ -86,22 +86,20 @@ def test_every_picture_below_a_folder_is_indexed_with_the_vector_of_its_pixels(
     assert (summary.new, summary.encoded, summary.failed) == (6, 6, 0)
     paths = shown(index_dir)
     assert set(paths) == set(library.rglob("*.png"))
-    encoder = ColourEncoder()
+    encoder = ColorEncoder()
     with catalog_of(index_dir) as catalog:
-        for path, picture_id in paths.items():
-            with Image.open(path) as picture:
-                pixels = np.asarray(picture.resize((32, 32), Image.Resampling.BILINEAR))
-            expected = encoder.encode_pictures(pixels[np.newaxis]).vectors[0]
-            np.testing.assert_allclose(
-                catalog.vectors([picture_id])[picture_id], expected, atol=1e-3
-            )
+        for path, item_id in paths.items():
+            with Image.open(path) as image:
+                pixels = np.asarray(image.resize((32, 32), Image.Resampling.BILINEAR))
+            expected = encoder.encode_images(pixels[np.newaxis]).vectors[0]
+            np.testing.assert_allclose(catalog.vectors([item_id])[item_id], expected, atol=1e-3)
         assert VectorStore(index_dir).manifest().generation == catalog.generation  # type: ignore[union-attr]
 
 
 def test_a_second_run_reads_nothing_and_changes_nothing(library: Path, index_dir: Path) -> None:
     run(library, index_dir=index_dir)
     before = catalog_of(index_dir).generation
-    encoder = ColourEncoder()
+    encoder = ColorEncoder()
     summary = run(library, index_dir=index_dir, encoder=encoder)
     assert (summary.unchanged, summary.new, encoder.seen) == (6, 0, 0)
     assert catalog_of(index_dir).generation == before
@@ -174,7 +172,7 @@ def test_copies_stand_on_their_own_and_are_encoded_once(library: Path, index_dir
     (library / "new" / "0.png").unlink()
     assert run(library, index_dir=index_dir).removed == 1
     assert shown(index_dir) == {p: i for p, i in paths.items() if p.name != "0.png"}
-    with TokenCache.open(index_dir / "tokens.sqlite", "c0") as tokens:
+    with PatchTokenStore.open(index_dir / "tokens.sqlite", "c0") as tokens:
         assert set(tokens.get(list(paths.values()))) == set(shown(index_dir).values())
 
 
@@ -256,17 +254,17 @@ def test_a_picture_that_cannot_be_read_for_now_is_kept_and_tried_again(
     library: Path, index_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Tests may run as root, who may read everything: refuse at the one place that opens files.
-    import indexer.load
+    import indexer.pipeline.read
 
     run(library, index_dir=index_dir)
     path = library / "new" / "0.png"
     os.utime(path, ns=(1, 1))
 
     def refuse(file: Path) -> bytes:
-        raise PictureError("unreadable", "reading it is not permitted")
+        raise ImageError("unreadable", "reading it is not permitted")
 
     with monkeypatch.context() as patch:
-        patch.setattr(indexer.load, "_read", refuse)
+        patch.setattr(indexer.pipeline.read, "_read", refuse)
         assert run(library, index_dir=index_dir).failed == 1
         assert run(library, index_dir=index_dir).failed == 1
     assert path in shown(index_dir)
@@ -278,9 +276,9 @@ def test_a_picture_that_cannot_be_read_for_now_is_kept_and_tried_again(
 def test_a_file_that_vanishes_while_it_is_read_is_recorded_and_then_forgotten(
     library: Path, index_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import indexer.load
+    import indexer.pipeline.read
 
-    read = indexer.load._read
+    read = indexer.pipeline.read._read
 
     def lose(file: Path) -> bytes:
         if file.name == "0.png":
@@ -288,7 +286,7 @@ def test_a_file_that_vanishes_while_it_is_read_is_recorded_and_then_forgotten(
         return read(file)
 
     with monkeypatch.context() as patch:
-        patch.setattr(indexer.load, "_read", lose)
+        patch.setattr(indexer.pipeline.read, "_read", lose)
         summary = run(library, index_dir=index_dir)
     assert (summary.new, summary.failed) == (5, 1)
     assert failure_kinds(index_dir) == {library / "new" / "0.png": "vanished"}
@@ -430,13 +428,13 @@ def test_another_model_or_other_weights_are_refused(library: Path, index_dir: Pa
         index_folders([library], index_dir, model="compact")
     paint(library / "x.png", 70)
     with pytest.raises(EncoderMismatchError, match="colours"):
-        run(library, index_dir=index_dir, encoder=ColourEncoder(fingerprint="c1"))
+        run(library, index_dir=index_dir, encoder=ColorEncoder(fingerprint="c1"))
     assert len(shown(index_dir)) == 6
 
 
 def test_a_second_writer_is_told_who_the_first_is(library: Path, index_dir: Path) -> None:
     with (
-        writer_lock(locate_index(index_dir)),
+        writer_lock(resolve_index_dir(index_dir)),
         pytest.raises(IndexBusyError, match=f"Process {os.getpid()} "),
     ):
         run(library, index_dir=index_dir)
@@ -471,7 +469,7 @@ def test_an_interrupted_run_keeps_what_was_committed_and_the_next_one_ends_it(
         paint(library / f"{seed:02}.png", seed)
     progress = StopAfterABatch(stop)
     summary = index_folders(
-        [library], index_dir, encoder=ColourEncoder(), progress=progress, stop=stop
+        [library], index_dir, encoder=ColorEncoder(), progress=progress, stop=stop
     )
     assert (summary.interrupted, summary.new, progress.finished) == (True, 32, True)
     assert VectorStore(index_dir).manifest().count == len(shown(index_dir)) == 32  # type: ignore[union-attr]
@@ -538,10 +536,11 @@ def test_a_run_killed_at_any_moment_loses_nothing_that_was_committed(
     for seed in range(count):
         paint(library / f"{seed:03}.png", seed)
     code = (
-        "import sys; from indexer import run; from small_encoder import ColourEncoder\n"
+        "import sys; from indexer.pipeline import run\n"
+        "from tests.support.small_encoder import ColorEncoder\n"
         "run.BATCH_SIZE = 4\n"
         "print('ready', flush=True)\n"
-        "run.index_folders([sys.argv[1]], sys.argv[2], encoder=ColourEncoder(pause_s=0.02))"
+        "run.index_folders([sys.argv[1]], sys.argv[2], encoder=ColorEncoder(pause_s=0.02))"
     )
     repository = Path(__file__).parents[2]
     paths = os.pathsep.join([str(repository), str(Path(__file__).parent)])

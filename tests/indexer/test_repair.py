@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_encoder import ColourEncoder
 
 from benchmarks.faults.library import State, make_library, require_sound, state_of
 from indexer import index_folders, move_root, repair_catalog
 from retrieval.catalog import Catalog
-from retrieval.catalog.pages import leaf_rows
+from retrieval.catalog.sqlite.pages import leaf_rows
 from retrieval.errors import DamagedCatalogError
-from retrieval.vectors.store import MANIFEST
-from tests.program import mmsearch
+from retrieval.vectors.faiss.store import MANIFEST
+from tests.support.program import mmsearch
+from tests.support.small_encoder import ColorEncoder
 
 PAGE = 4096
 
@@ -36,7 +36,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sound_index(library: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An index of 121 pictures in many pages; to be read only."""
     index_dir = tmp_path_factory.mktemp("sound")
-    index_folders([library], index_dir, encoder=ColourEncoder())
+    index_folders([library], index_dir, encoder=ColorEncoder())
     return index_dir
 
 
@@ -48,7 +48,9 @@ def index_dir(sound_index: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def colours_can_be_loaded_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("indexer.repair.load_encoder", lambda *_arguments: ColourEncoder())
+    monkeypatch.setattr(
+        "indexer.maintenance.repair.load_encoder", lambda *_arguments: ColorEncoder()
+    )
 
 
 def pages_of(index_dir: Path, table: str) -> list[int]:
@@ -174,7 +176,7 @@ def test_a_vector_without_a_copy_is_lost_and_an_indexing_run_makes_it_again(
     summary = repair_catalog(index_dir)
     assert 0 < summary.lost_pictures < 60
     require_saved(index_dir, before, lost=summary.lost_pictures)
-    index_folders([library], index_dir, encoder=ColourEncoder())
+    index_folders([library], index_dir, encoder=ColorEncoder())
     assert state_of(index_dir) == before
 
 
@@ -251,7 +253,7 @@ def test_a_catalogue_that_forgot_its_model_is_bound_to_the_one_that_made_its_tok
     assert repair_catalog(index_dir).lost_pictures == 0
     require_saved(index_dir, before, lost=0)
     with Catalog.open(index_dir / "catalog.sqlite") as catalog:
-        assert catalog.encoder == ColourEncoder().identity
+        assert catalog.encoder == ColorEncoder().identity
 
 
 def test_a_repair_is_not_undone_by_removed_pictures(index_dir: Path, library: Path) -> None:
@@ -296,7 +298,7 @@ def test_any_damage_is_told_or_harmless_and_can_be_repaired(
         harm(path, seed)
         damaged = path.read_bytes()
         try:
-            index_folders([library], index_dir, encoder=ColourEncoder())
+            index_folders([library], index_dir, encoder=ColorEncoder())
         except DamagedCatalogError as error:
             assert "mmsearch repair" in str(error)
             assert path.read_bytes() == damaged, "a damaged catalogue was written to"
@@ -306,7 +308,7 @@ def test_any_damage_is_told_or_harmless_and_can_be_repaired(
         require_sound(index_dir)
         for folder in summary.lost_folders:
             move_root(folder, library, index_dir)
-        index_folders([library], index_dir, encoder=ColourEncoder())
+        index_folders([library], index_dir, encoder=ColorEncoder())
         after = state_of(index_dir)
         assert after.vectors.keys() == before.vectors.keys()
 

@@ -18,16 +18,17 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from small_encoder import ColourEncoder
-from test_check_and_mend import paint
 
 from indexer import check_index, index_folders
 from indexer.lock import writer_lock
 from retrieval.catalog import Catalog
 from retrieval.errors import IndexBusyError
-from retrieval.locations import IndexLocation
+from retrieval.storage.index_dir import IndexDir
+from tests.indexer.test_check_and_mend import paint
+from tests.support.small_encoder import ColorEncoder
 
-WATCHER = Path(__file__).with_name("watcher.py")
+WATCHER = "tests.support.watcher"
+REPOSITORY = Path(__file__).parents[2]
 # Far more than is needed, for machines that are busy with other things.
 PATIENCE_S = 120.0
 
@@ -41,9 +42,10 @@ class Watch:
         self.index = index
         self.rounds: list[dict[str, Any]] = []
         self.process = subprocess.Popen(
-            [sys.executable, WATCHER, index, str(quiet_s), str(pause_s), *folders],
+            [sys.executable, "-m", WATCHER, index, str(quiet_s), str(pause_s), *folders],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            cwd=REPOSITORY,
         )
         self._reader = Thread(target=self._read)
         self._reader.start()
@@ -86,7 +88,7 @@ def names(index: Path) -> set[str]:
     try:
         with Catalog.open(index / "catalog.sqlite") as catalog:
             ids = catalog.vector_ids().tolist()
-            return {picture.path.name for picture in catalog.pictures(ids).values()}
+            return {image.path.name for image in catalog.items(ids).values()}
     except Exception:  # Just being made.
         return set()
 
@@ -118,14 +120,14 @@ def library(tmp_path: Path) -> Path:
 def index_where_free(folder: Path, index: Path) -> bool:
     """Index a folder beside the watch; False while that is in one of its rounds."""
     try:
-        index_folders([folder], index, encoder=ColourEncoder())
+        index_folders([folder], index, encoder=ColorEncoder())
     except IndexBusyError:
         return False
     return True
 
 
 def check(index: Path) -> None:
-    assert check_index(index, with_content=True, encoder=ColourEncoder()).findings == ()
+    assert check_index(index, with_content=True, encoder=ColorEncoder()).findings == ()
 
 
 def test_what_happens_to_files_is_in_the_index_a_moment_later(
@@ -245,7 +247,7 @@ def test_pictures_are_kept_when_a_disk_goes_from_its_mount_point(
 
 def test_changes_wait_while_another_process_writes(start: Start, library: Path) -> None:
     watch = start(library)
-    with writer_lock(IndexLocation(watch.index)):
+    with writer_lock(IndexDir(watch.index)):
         paint(library / "2.png", 2)
         time.sleep(1.5)
         assert names(watch.index) == {"0.png", "1.png"}
@@ -260,7 +262,7 @@ def test_changes_wait_while_another_process_writes(start: Start, library: Path) 
 def test_without_paths_all_indexed_folders_are_followed_also_later_ones(
     start: Start, library: Path, tmp_path: Path
 ) -> None:
-    index_folders([library], tmp_path / "index", encoder=ColourEncoder())
+    index_folders([library], tmp_path / "index", encoder=ColorEncoder())
     watch = start()
     other = paint(tmp_path / "other" / "2.png", 2).parent
     watch.until(lambda: index_where_free(other, watch.index))
@@ -281,5 +283,5 @@ def test_a_watch_that_is_told_to_stop_keeps_what_it_has_done(start: Start, libra
     assert 40 < len(shown) < 402
     assert len(shown) == sum(done["new"] for done in watch.rounds)
     check(watch.index)
-    index_folders([library], watch.index, encoder=ColourEncoder())
+    index_folders([library], watch.index, encoder=ColorEncoder())
     assert len(names(watch.index)) == 402

@@ -15,12 +15,12 @@ import torch
 from torch import nn
 
 from retrieval.encoders.compact import CompactEncoder
-from retrieval.encoders.onnx_session import OnnxSession
-from retrieval.reranker_training.network import RerankerNetwork, RerankerShape
+from retrieval.encoders.onnx.session import OnnxSession
 from retrieval.rerankers.compact import CompactReranker
 from retrieval.rerankers.registry import load_reranker
-from retrieval.token_cache import MAX_TOKEN_BYTES
-from tests.photos import copy_photos
+from retrieval.rerankers.training.network import RerankerNetwork, RerankerShape
+from retrieval.storage.patch_tokens import MAX_TOKEN_BYTES
+from samples.photos import CAPTIONS, copy_photos
 from training.compact import train
 from training.contrastive import agreement_loss, soft_targets
 from training.export import optimise
@@ -40,7 +40,6 @@ from training.word_patch import without_marks, word_patch_loss
 
 # What ONNX Runtime makes of a dynamic quantisation and the product after it.
 _EIGHT_BIT_PRODUCTS = ("MatMulIntegerToFloat", "DynamicQuantizeMatMul")
-CAPTIONS = Path(__file__).resolve().parent.parent / "data" / "captions.tsv"
 
 
 def run(out: Path, seed: int = 0) -> list[float]:
@@ -75,7 +74,7 @@ def test_what_was_trained_is_an_encoder_of_the_product(trained: tuple[Path, list
     encoder = CompactEncoder(trained[0])
     side = encoder.preprocessing.size_px
     pixels = np.random.default_rng(0).integers(0, 256, (3, side, side, 3), dtype=np.uint8)
-    pictures = encoder.encode_pictures(pixels)
+    pictures = encoder.encode_images(pixels)
     texts = encoder.encode_texts(["a cat", "a cup of coffee on a table"])
     for vectors in (pictures.vectors, texts.vectors):
         assert np.allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)

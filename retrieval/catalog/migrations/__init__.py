@@ -14,8 +14,8 @@ from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, Engine, update
 
-from retrieval.catalog.copying import copy_catalog
 from retrieval.catalog.schema import SCHEMA_VERSION, info
+from retrieval.catalog.sqlite.backup import copy_catalog
 
 logger = logging.getLogger(__name__)
 

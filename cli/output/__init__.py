@@ -1,0 +1,1 @@
+"""How things appear on a terminal or in a pipe."""

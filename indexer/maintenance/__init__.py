@@ -1,0 +1,1 @@
+"""Checking, fixing, backing up and repairing an index."""

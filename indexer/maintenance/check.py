@@ -1,0 +1,123 @@
+"""Whether an index is whole: the catalogue in itself, and against vectors, tokens and files.
+
+Looks and changes nothing; `indexer.maintenance.fix` puts right what can be put right.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from indexer.lock import writer_lock
+from indexer.maintenance.check_files import FileCheck, check_files
+from indexer.maintenance.findings import Finding, in_words
+from indexer.report import Progress, SilentProgress
+from retrieval.catalog import Catalog, CatalogDefects
+from retrieval.encoders.base import Encoder, EncoderIdentity
+from retrieval.encoders.bound import load_own_encoder
+from retrieval.errors import EncoderMismatchError, UnknownModelError
+from retrieval.storage.index_dir import IndexDir, resolve_index_dir
+from retrieval.storage.patch_token_inventory import TokenInventory, take_inventory
+from retrieval.vectors.faiss.verify import IndexDefects, verify_copy
+
+
+@dataclass
+class Examination:
+    """What a look at every part of an index saw, by picture ids.
+
+    `orphan_tokens` belong to no picture. `without_tokens` are pictures that have none although
+    their encoder makes some.
+    """
+
+    catalog: CatalogDefects
+    copy: IndexDefects = field(default_factory=IndexDefects)
+    files: FileCheck = field(default_factory=FileCheck)
+    tokens: TokenInventory = field(default_factory=TokenInventory)
+    orphan_tokens: frozenset[int] = frozenset()
+    without_tokens: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What differs, in words; nothing where all is well.
+
+    `absent_roots` are folders that are not there just now: their pictures' files were not looked
+    at, which is no difference.
+    """
+
+    images: int
+    findings: tuple[Finding, ...]
+    absent_roots: tuple[Path, ...]
+
+
+def check_index(
+    index_dir: str | os.PathLike[str] | None = None,
+    *,
+    with_content: bool = False,
+    encoder: Encoder | None = None,
+    progress: Progress | None = None,
+) -> CheckReport:
+    """Compare catalogue, vectors, patch tokens, vector index and files; changes nothing.
+
+    `with_content` reads every file again to compare what is in it. `encoder` is for an encoder
+    object of one's own. Raises IndexMissingError where there is no index, IndexBusyError while
+    another process writes to it, CatalogError where the catalogue cannot be opened.
+    """
+    location = resolve_index_dir(index_dir)
+    with Catalog.open(location.catalog) as catalog, writer_lock(location):
+        seen = examine(
+            catalog,
+            location,
+            with_content=with_content,
+            encoder=encoder,
+            progress=progress or SilentProgress(),
+        )
+        return report(catalog, seen)
+
+
+def examine(
+    catalog: Catalog,
+    location: IndexDir,
+    *,
+    with_content: bool,
+    encoder: Encoder | None,
+    progress: Progress,
+) -> Examination:
+    """Look at every part of an index; for the process that holds the writer lock."""
+    seen = Examination(catalog.find_defects())
+    if seen.catalog.damage:
+        return seen
+    seen.copy = verify_copy(location.folder, catalog)
+    seen.files = check_files(catalog, progress, with_content=with_content)
+    made_by = catalog.encoder
+    if made_by is not None:
+        ids = frozenset(catalog.item_ids().tolist())
+        seen.tokens = take_inventory(location.tokens, made_by.fingerprint)
+        held = seen.tokens.ids | seen.tokens.odd_ids
+        seen.orphan_tokens = held - ids
+        bare = ids - held
+        if bare and (seen.tokens.ids or _makes_tokens(made_by, encoder)):
+            seen.without_tokens = bare
+    return seen
+
+
+def report(catalog: Catalog, seen: Examination) -> CheckReport:
+    """What was seen, in words."""
+    images = 0 if seen.catalog.damage else catalog.count_pictures()
+    return CheckReport(images, tuple(in_words(catalog, seen)), tuple(seen.files.absent_roots))
+
+
+def _makes_tokens(made_by: EncoderIdentity, given: Encoder | None) -> bool:
+    """Whether the encoder makes patch tokens; asked of it with a grey picture."""
+    try:
+        encoder = load_own_encoder(made_by, given)
+    except (EncoderMismatchError, UnknownModelError):
+        # Without the model that made the index nobody can rerank with its tokens either.
+        return False
+    size = encoder.preprocessing.size_px
+    return (
+        encoder.encode_images(np.full((1, size, size, 3), 128, np.uint8)).patch_tokens is not None
+    )

@@ -1,0 +1,119 @@
+"""Putting an index right after a check: what can be made again is made again, nothing else goes.
+
+Vectors and patch tokens come from the pictures' files, the vector index from the catalogue. No
+picture is forgotten: that is for `indexer.pipeline.run`, which looks whether it has moved.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+
+from indexer.lock import writer_lock
+from indexer.maintenance.check import CheckReport, Examination, examine, report
+from indexer.pipeline.reencode import reencode
+from indexer.report import Progress, SilentProgress
+from retrieval.catalog import Catalog
+from retrieval.encoders.base import Encoder, EncoderIdentity
+from retrieval.encoders.bound import load_own_encoder
+from retrieval.storage.index_dir import IndexDir, resolve_index_dir
+from retrieval.storage.patch_tokens import PatchTokenStore, discard
+from retrieval.vectors.faiss.store import VectorStore
+
+
+@dataclass(frozen=True)
+class FixReport:
+    """What was done, as counts, and what still differs.
+
+    `encoded` pictures got a new vector and `with_tokens` new patch tokens; `dropped` orphan
+    vectors and tokens were let go; `marked` pictures are read again by the next indexing run;
+    `rebuilt` says whether the vector index was made again.
+    """
+
+    encoded: int
+    with_tokens: int
+    dropped: int
+    marked: int
+    rebuilt: bool
+    left: CheckReport
+
+
+def fix_index(
+    index_dir: str | os.PathLike[str] | None = None,
+    *,
+    with_content: bool = False,
+    encoder: Encoder | None = None,
+    progress: Progress | None = None,
+) -> FixReport:
+    """Check an index as `check_index` does, mend what can be mended, and check again.
+
+    Raises what `check_index` raises, and EncoderMismatchError or UnknownModelError where pictures
+    must be encoded again and the model that made the index is not at hand.
+    """
+    location = resolve_index_dir(index_dir)
+    seen_by = progress or SilentProgress()
+    with Catalog.open(location.catalog) as catalog, writer_lock(location):
+        seen = examine(
+            catalog, location, with_content=with_content, encoder=encoder, progress=seen_by
+        )
+        done = FixReport(0, 0, 0, 0, False, report(catalog, seen))
+        made_by = catalog.encoder if not seen.catalog.damage else None
+        if made_by is None:
+            return done
+        catalog.upgrade()
+        done = _mend(catalog, location, made_by, seen, encoder, seen_by, done)
+        left = examine(
+            catalog, location, with_content=False, encoder=encoder, progress=SilentProgress()
+        )
+        return replace(done, left=report(catalog, left))
+
+
+def _mend(
+    catalog: Catalog,
+    location: IndexDir,
+    made_by: EncoderIdentity,
+    seen: Examination,
+    given: Encoder | None,
+    progress: Progress,
+    done: FixReport,
+) -> FixReport:
+    defects = seen.catalog
+    # These say nothing, and no vector index can be made with them.
+    useless = [*defects.without_picture, *defects.wrong_dim, *defects.no_numbers]
+    if useless or seen.files.altered:
+        with catalog.transaction() as change:
+            change.drop_vectors(useless)
+            change.mark_unread(seen.files.altered)
+    if seen.tokens.is_damaged:
+        discard(location.tokens)
+    for_vectors = {
+        *defects.without_vector,
+        *defects.wrong_dim,
+        *defects.no_numbers,
+        *defects.wrong_length,
+    }
+    for_tokens = {*seen.without_tokens, *(seen.tokens.odd_ids - seen.orphan_tokens)}
+    with PatchTokenStore.open(location.tokens, made_by.fingerprint) as tokens:
+        tokens.remove(sorted({*seen.orphan_tokens, *seen.tokens.odd_ids}))
+        if for_vectors or for_tokens:
+            again = reencode(
+                catalog,
+                tokens,
+                load_own_encoder(made_by, given),
+                for_vectors=for_vectors,
+                for_tokens=for_tokens,
+                progress=progress,
+            )
+            done = replace(done, encoded=again.vectors, with_tokens=again.tokens)
+    store = VectorStore(location.folder)
+    rebuilt = bool(seen.copy.unusable or seen.copy.lacking or seen.copy.foreign)
+    if rebuilt:
+        store.rebuild(catalog)
+    else:
+        store.refresh(catalog)
+    return replace(
+        done,
+        dropped=len(defects.without_picture) + len(seen.orphan_tokens),
+        marked=len(seen.files.altered),
+        rebuilt=rebuilt,
+    )

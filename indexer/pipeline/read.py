@@ -1,0 +1,151 @@
+"""Reading, hashing and decoding, ahead of the encoder and bounded in bytes.
+
+Threads read and hash, which lets other threads run; decoding is left to processes of its own,
+where a hostile file does no harm.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from indexer.pipeline.scan import ScannedFile
+from retrieval.catalog.records import CONTENT_HASH_BYTES
+from retrieval.errors import ImageError
+from retrieval.images.byte_budget import ByteBudget
+from retrieval.images.capture_time import capture_time
+from retrieval.images.decode import DecodedImage, is_supported
+from retrieval.images.decoder_pool import DecoderPool
+from retrieval.images.preprocess import Preprocessing
+
+# What the bytes of all files in hand may take together; a larger one is in hand alone.
+FILE_BUDGET_BYTES = 128 * 2**20
+# No photograph is that large; reading a disk image that is called .tif would fill the memory.
+MAX_FILE_BYTES = 2**30
+# Files are read while all decoders are at work, so that none waits for a slow disk.
+_READERS_BESIDE_DECODERS = 2
+_AHEAD_A_DECODER = 16
+
+
+@dataclass(frozen=True)
+class LoadedFile:
+    """A file that was read. Exactly one of `known_ids`, `picture`, `failure` says what came of it.
+
+    `known_ids`: pictures of the same content are in the catalogue, nothing was decoded.
+    `picture`: it was decoded. `failure`: it could not be. `taken_at`: by the camera's clock.
+    """
+
+    file: ScannedFile
+    content_hash: bytes
+    known_ids: tuple[int, ...] = ()
+    image: DecodedImage | None = None
+    failure: ImageError | None = None
+    taken_at: datetime | None = None
+
+
+class Loader:
+    """Turns scanned files into loaded ones, in order, some way ahead of whoever takes them.
+
+    `find_content` says which pictures have a content hash; `preprocessing` is asked for when the
+    first picture is decoded, so that a run without new pictures loads no model. `decoders` may be
+    shared with other loaders.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        find_content: Callable[[bytes], Sequence[int]],
+        preprocessing: Callable[[], Preprocessing],
+        decoders: DecoderPool,
+    ) -> None:
+        self._root = root
+        self._find_content = find_content
+        self._preprocessing = preprocessing
+        self._decoders = decoders
+        self._budget = ByteBudget(FILE_BUDGET_BYTES)
+
+    def load(self, files: Iterable[ScannedFile]) -> Iterator[LoadedFile]:
+        """Read, hash, and decode what is not known yet; order is kept.
+
+        Where the caller stops before the end, decoding is ended with it.
+        """
+        readers = self._decoders.processes + _READERS_BESIDE_DECODERS
+        pool = ThreadPoolExecutor(readers, thread_name_prefix="load")
+        waiting: deque[Future[LoadedFile]] = deque()
+        try:
+            for file in files:
+                waiting.append(pool.submit(self._load_one, file, self._find_content))
+                if len(waiting) >= self._decoders.processes * _AHEAD_A_DECODER:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except BaseException:
+            self._decoders.close()
+            raise
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def load_again(self, file: ScannedFile) -> LoadedFile:
+        """Read and decode a file whose content has turned out not to be known after all."""
+        return self._load_one(file, lambda _content: ())
+
+    def _load_one(
+        self, file: ScannedFile, find_content: Callable[[bytes], Sequence[int]]
+    ) -> LoadedFile:
+        content_hash = b""
+        try:
+            if not is_supported(file.path):
+                raise ImageError(
+                    "unsupported", "`pip install 'mmsearch[raw]'` lets RAW files be read"
+                )
+            path = self._root / file.path
+            with self._budget.hold(_size_now(path)):
+                data = _read(path)
+                content_hash = hashlib.blake2b(data, digest_size=CONTENT_HASH_BYTES).digest()
+                taken_at = capture_time(data)
+                known = tuple(find_content(content_hash))
+                if known:
+                    return LoadedFile(file, content_hash, known_ids=known, taken_at=taken_at)
+                image = self._decoders.decode(data, self._preprocessing())
+                return LoadedFile(file, content_hash, image=image, taken_at=taken_at)
+        except ImageError as failure:
+            return LoadedFile(file, content_hash, failure=failure)
+
+
+def _size_now(path: Path) -> int:
+    """What is to be read, which may be more by now than when the folder was scanned."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _read(path: Path) -> bytes:
+    """All bytes of a regular file; never waits for a pipe or a device that lies in its place."""
+    try:
+        with open(path, "rb", opener=_open_without_waiting) as file:
+            facts = os.fstat(file.fileno())
+            if not stat.S_ISREG(facts.st_mode):
+                raise ImageError("unreadable", "it is no regular file")
+            if facts.st_size > MAX_FILE_BYTES:
+                raise ImageError("too-large", "the file is larger than 1 GiB")
+            # One byte more than there should be, to see whether somebody is still writing.
+            data = file.read(facts.st_size + 1)
+            if len(data) != facts.st_size:
+                raise ImageError("unreadable", "it changed while it was read")
+            return data
+    except FileNotFoundError as error:
+        raise ImageError("vanished", "the file is no longer there") from error
+    except OSError as error:
+        raise ImageError("unreadable", f"it cannot be read ({error.strerror})") from error
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

@@ -1,0 +1,236 @@
+"""One batch of loaded files: what is encoded, and what of it goes into the catalogue.
+
+A batch is one transaction: after a crash either all of it is there or none.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import TypeVar
+
+import numpy as np
+
+from indexer.pipeline.offline import Mounts
+from indexer.pipeline.read import LoadedFile
+from indexer.pipeline.scan import ScannedFile
+from indexer.pipeline.targets import is_populated
+from indexer.report import IndexReport
+from retrieval.catalog import Catalog, ImageFacts, KnownFile, Root, WriteTransaction
+from retrieval.encoders.base import Encoder, ImageEncoding, Pixels
+from retrieval.errors import ImageError
+from retrieval.storage.patch_tokens import PatchTokenStore
+
+# Failures after which a picture that was indexed before is kept: its content may be as it was.
+KEPT_FAILURES = frozenset({"unreadable", "vanished", "unsupported"})
+
+
+T = TypeVar("T")
+
+
+def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """The items, `size` at a time, in order."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+class BatchWriter:
+    """Encodes batches of one root and writes them. Counts what it does in the summary.
+
+    `load_again` decodes a file whose content is no longer in the catalogue when its turn comes.
+    `encoder` is called when the first picture needs it.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        root: Root,
+        known: Mapping[str, KnownFile],
+        load_again: Callable[[ScannedFile], LoadedFile],
+        encoder: Callable[[], Encoder],
+        tokens: Callable[[], PatchTokenStore],
+        disks: Mounts,
+        summary: IndexReport,
+    ) -> None:
+        self._catalog = catalog
+        self._root = root
+        self._known = known
+        self._load_again = load_again
+        self._encoder = encoder
+        self._tokens = tokens
+        self._disks = disks
+        self._summary = summary
+        self._moved_ids: set[int] = set()
+
+    def write(self, batch: Sequence[LoadedFile]) -> None:
+        """Encode what must be encoded; write rows, vectors and failures in one transaction."""
+        settled = self._settle(batch)
+        decoded = [loaded for loaded in settled if loaded.image is not None]
+        encoding = self._encode(decoded)
+        # Before the commit: old tokens beside a new vector would give wrong answers.
+        outdated = self._outdated_ids(settled)
+        if outdated:
+            self._tokens().remove(sorted(outdated))
+        copies: list[tuple[int, int]] = []
+        with self._catalog.transaction() as change:
+            ids = self._add(change, decoded, encoding)
+            for loaded in settled:
+                if loaded.failure is not None:
+                    self._fail(change, loaded, loaded.failure)
+                elif loaded.known_ids:
+                    copies += self._reuse(change, loaded)
+        # After the commit: tokens without a row would be wrong, a row without tokens is slow.
+        if encoding is not None and encoding.patch_tokens is not None:
+            self._tokens().put(ids, encoding.patch_tokens)
+        for source, copy in copies:
+            if source not in outdated:
+                self._tokens().copy(source, copy)
+
+    @property
+    def moved_ids(self) -> set[int]:
+        """Pictures whose file turned up elsewhere, so that they are not taken for removed."""
+        return self._moved_ids
+
+    def _settle(self, batch: Sequence[LoadedFile]) -> list[LoadedFile]:
+        """The batch as the catalogue stands now; files were loaded some time ahead of it."""
+        hashes = {loaded.content_hash for loaded in batch if loaded.failure is None}
+        present = self._catalog.ids_with_content(sorted(hashes))
+        settled: list[LoadedFile] = []
+        for loaded in batch:
+            if loaded.failure is None and loaded.content_hash in present:
+                ids = tuple(present[loaded.content_hash])
+                settled.append(replace(loaded, known_ids=ids, image=None))
+            elif loaded.known_ids:
+                settled.append(self._load_again(loaded.file))
+            else:
+                settled.append(loaded)
+        return settled
+
+    def _encode(self, decoded: Sequence[LoadedFile]) -> ImageEncoding | None:
+        """One row for each of the decoded; files of the same content go through once."""
+        if not decoded:
+            return None
+        row_of: dict[bytes, int] = {}
+        pixels: list[Pixels] = []
+        for loaded in decoded:
+            if loaded.image is not None and loaded.content_hash not in row_of:
+                row_of[loaded.content_hash] = len(pixels)
+                pixels.append(loaded.image.pixels)
+        self._summary.encoded += len(pixels)
+        encoding = self._encoder().encode_images(np.stack(pixels))
+        rows = [row_of[loaded.content_hash] for loaded in decoded]
+        tokens = encoding.patch_tokens
+        return ImageEncoding(encoding.vectors[rows], None if tokens is None else tokens[rows])
+
+    def _outdated_ids(self, settled: Sequence[LoadedFile]) -> set[int]:
+        """Pictures whose file has another content now."""
+        outdated: set[int] = set()
+        for loaded in settled:
+            own_id = self._own_id(loaded)
+            is_kept = loaded.failure is not None and loaded.failure.kind in KEPT_FAILURES
+            if own_id is not None and own_id not in loaded.known_ids and not is_kept:
+                outdated.add(own_id)
+        return outdated
+
+    def _add(
+        self,
+        change: WriteTransaction,
+        decoded: Sequence[LoadedFile],
+        encoding: ImageEncoding | None,
+    ) -> list[int]:
+        if encoding is None:
+            return []
+        change.set_encoder(self._encoder().identity)
+        if encoding.patch_tokens is not None:
+            change.note_patch_tokens()
+        facts = [
+            _facts(loaded, loaded.image.width_px, loaded.image.height_px)
+            for loaded in decoded
+            if loaded.image is not None
+        ]
+        for loaded in decoded:
+            self._count_added(loaded)
+        paths = [loaded.file.path for loaded in decoded]
+        return change.add_pictures(self._root.id, paths, facts, encoding.vectors)
+
+    def _reuse(self, change: WriteTransaction, loaded: LoadedFile) -> list[tuple[int, int]]:
+        """The same content is known: the file was touched, or moved, or it is a copy.
+
+        Returns from which picture to which other tokens are to be copied.
+        """
+        file = loaded.file
+        own_id = self._own_id(loaded)
+        if own_id is not None and own_id in loaded.known_ids:
+            change.touch_picture(own_id, file.size_bytes, file.mtime_ns, loaded.taken_at)
+            change.forget_failures(self._root.id, [file.path])
+            self._summary.unchanged += 1
+            return []
+        # Read beside the transaction, so that it is still the state that `known_ids` is from.
+        twins = self._catalog.items(loaded.known_ids)
+        twin = twins[min(twins)]
+        facts = _facts(loaded, twin.width_px, twin.height_px)
+        lost = self._lost_picture(loaded.known_ids) if own_id is None else None
+        if lost is not None:
+            change.move_picture(lost, self._root.id, file.path, facts)
+            self._moved_ids.add(lost)
+            self._summary.moved += 1
+            return []
+        vector = self._catalog.vectors([twin.id])[twin.id].astype(np.float32)
+        ids = change.add_pictures(self._root.id, [file.path], [facts], vector[np.newaxis])
+        self._count_added(loaded)
+        return [(twin.id, ids[0])]
+
+    def _lost_picture(self, ids: Sequence[int]) -> int | None:
+        """Of pictures with the same content, one whose file is gone though its disk is there."""
+        roots = [root.path for root in self._catalog.roots() if is_populated(root)]
+        for image in self._catalog.items(ids).values():
+            if (
+                any(root in image.path.parents for root in roots)
+                and image.id not in self._moved_ids
+                and not os.path.lexists(image.path)
+                and self._disks.absent_around(image.path) is None
+            ):
+                return image.id
+        return None
+
+    def _fail(self, change: WriteTransaction, loaded: LoadedFile, failure: ImageError) -> None:
+        file = loaded.file
+        own_id = self._own_id(loaded)
+        if own_id is not None and failure.kind not in KEPT_FAILURES:
+            # Its content is another now, and cannot be read: the old vector no longer shows it.
+            change.remove_pictures([own_id])
+        change.record_failure(
+            self._root.id,
+            file.path,
+            size_bytes=file.size_bytes,
+            mtime_ns=file.mtime_ns,
+            kind=failure.kind,
+            reason=failure.reason,
+        )
+        self._summary.failed += 1
+
+    def _own_id(self, loaded: LoadedFile) -> int | None:
+        """The picture that stood under this path before the run."""
+        before = self._known.get(loaded.file.path)
+        return before.item_id if before is not None else None
+
+    def _count_added(self, loaded: LoadedFile) -> None:
+        if self._own_id(loaded) is None:
+            self._summary.new += 1
+        else:
+            self._summary.changed += 1
+
+
+def _facts(loaded: LoadedFile, width_px: int, height_px: int) -> ImageFacts:
+    file = loaded.file
+    return ImageFacts(
+        size_bytes=file.size_bytes,
+        mtime_ns=file.mtime_ns,
+        content_hash=loaded.content_hash,
+        width_px=width_px,
+        height_px=height_px,
+        taken_at=loaded.taken_at,
+    )

@@ -1,0 +1,1 @@
+"""Following indexed folders as they change."""

@@ -1,0 +1,115 @@
+"""What a catalogue tells of its pictures' vectors, float16 as they are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, func, select
+
+from retrieval.catalog.base import (
+    IDS_A_STATEMENT,
+    ROWS_A_CHUNK,
+    CatalogBase,
+    chunks,
+    read_info,
+)
+from retrieval.catalog.schema import removals, vectors
+from retrieval.catalog.sqlite.connection import damaged
+
+
+class EmbeddingReading(CatalogBase):
+    """Reads vectors, all of them or those that a copy of them lacks."""
+
+    def vectors(self, ids: Sequence[int]) -> dict[int, NDArray[np.float16]]:
+        """Embeddings, float16 (dim,), by picture id."""
+        found: dict[int, NDArray[np.float16]] = {}
+        with self._reading() as connection:
+            for chunk in chunks(list(ids), IDS_A_STATEMENT):
+                rows = connection.execute(
+                    select(vectors.c.picture_id, vectors.c.embedding).where(
+                        vectors.c.picture_id.in_(chunk)
+                    )
+                )
+                for item_id, embedding in rows:
+                    found[item_id] = np.frombuffer(embedding, dtype="<f2")
+        return found
+
+    def vector_ids(self, since: int = 0) -> NDArray[np.int64]:
+        """Ids, int64 (n,), of pictures whose vectors were written after a generation."""
+        statement = select(vectors.c.picture_id).where(vectors.c.generation > since)
+        with self._reading() as connection:
+            return np.fromiter(connection.execute(statement).scalars(), dtype=np.int64)
+
+    def sample_vectors(self, count: int) -> NDArray[np.float16]:
+        """About `count` embeddings, float16 (n, dim), evenly spread; all where there are fewer."""
+        step = max(1, self.count_vectors_since(0) // count)
+        statement = select(vectors.c.embedding).where(vectors.c.picture_id % step == 0)
+        with self._reading() as connection:
+            found = connection.execute(statement).scalars().all()
+        return np.frombuffer(b"".join(found), dtype="<f2").reshape(len(found), -1)
+
+    def count_vectors_since(self, generation: int) -> int:
+        """How many vectors were written after a generation."""
+        statement = (
+            select(func.count()).select_from(vectors).where(vectors.c.generation > generation)
+        )
+        with self._reading() as connection:
+            return int(connection.execute(statement).scalar_one())
+
+    @contextmanager
+    def changes_since(
+        self, generation: int
+    ) -> Iterator[
+        tuple[
+            int,
+            NDArray[np.int64],
+            Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]],
+        ]
+    ]:
+        """What a copy made at `generation` must do to catch up, read in one transaction.
+
+        Yields the present generation, the ids removed since, int64 (r,), and an iterator over
+        chunks of (ids int64 (n,), embeddings float16 (n, dim)) written since. An id written again
+        is in the chunks only: the copy must replace it.
+        """
+        with self._reading() as connection:
+            present = self._read_number(connection, "generation")
+            dim = read_info(connection, "encoder_dim")
+            gone = np.fromiter(
+                connection.execute(
+                    select(removals.c.picture_id).where(removals.c.generation > generation)
+                ).scalars(),
+                dtype=np.int64,
+            )
+            written = _vector_chunks(connection, generation, int(dim or 0))
+            yield present, gone, self._sound_chunks(written)
+
+    def _sound_chunks(
+        self, chunks: Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
+        try:
+            yield from chunks
+        except ValueError as error:
+            raise damaged(self._path, str(error)) from error
+
+
+def _vector_chunks(
+    connection: Connection, generation: int, dim: int
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
+    rows = connection.execution_options(yield_per=ROWS_A_CHUNK).execute(
+        select(vectors.c.picture_id, vectors.c.embedding)
+        .where(vectors.c.generation > generation)
+        .order_by(vectors.c.picture_id)
+    )
+    for chunk in rows.partitions():
+        ids = np.fromiter((row[0] for row in chunk), dtype=np.int64, count=len(chunk))
+        dim = dim or len(chunk[0][1]) // 2
+        if {len(row[1]) for row in chunk} != {2 * dim}:
+            raise ValueError(f"some vectors have not the {dim} dimensions of the model")
+        halves = np.frombuffer(b"".join(row[1] for row in chunk), dtype="<f2").reshape(-1, dim)
+        if not np.isfinite(halves).all():
+            raise ValueError("some vectors are not of numbers")
+        yield ids, halves

@@ -1,0 +1,285 @@
+"""All that can be read of a damaged catalogue, written into a fresh one.
+
+Reads rows page by page (`pages` beside it), tells by their shape which table they are of,
+and leaves out what cannot be right. The damaged file is not changed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+from sqlalchemy import DateTime, Float, LargeBinary, Table, Text
+
+from retrieval.catalog.catalog import Catalog
+from retrieval.catalog.records import CONTENT_HASH_BYTES
+from retrieval.catalog.schema import (
+    SCHEMA_VERSION,
+    FilePath,
+    failures,
+    info,
+    pictures,
+    removals,
+    roots,
+    vectors,
+)
+from retrieval.catalog.sqlite.connection import explain
+from retrieval.catalog.sqlite.pages import Value, index_rows, leaf_rows
+from retrieval.catalog.transaction import DISKS
+from retrieval.errors import CatalogError
+from retrieval.storage.disk import delete_database
+
+_TABLES = (pictures, vectors, removals, failures, roots, info)
+_ROWS_A_STATEMENT = 2_000
+_WAL_HEADER_BYTES = 32
+_FRAME_HEADER_BYTES = 24
+# Vectors have unit length; float16 is off by less.
+_LENGTH_OFF_BY = 0.005
+
+
+@dataclass(frozen=True)
+class Salvaged:
+    """What was found: ids of pictures of which anything was left, and which can be found again.
+
+    `generation` is that of the damaged catalogue, None where it could not be read. `lost_roots`
+    are made-up folders that stand for those whose names could not be read.
+    """
+
+    seen: frozenset[int]
+    generation: int | None
+    dim: int
+    lost_roots: tuple[Path, ...]
+
+
+def salvage(source: Path, target: Path, scratch: Path) -> Salvaged:
+    """Make the catalogue `target` of what can be read of `source`.
+
+    `scratch` is a name for a copy that is worked on and deleted. Pictures whose vector could not
+    be read have rows and no vector. Raises CatalogError where a newer mmsearch made it,
+    StorageError or OSError where the disk is full or fails.
+    """
+    try:
+        Catalog.create(target).close()
+        _copy_with_log(source, scratch)
+        with closing(sqlite3.connect(target)) as fresh:
+            fresh.execute("PRAGMA journal_mode = DELETE")
+            # Synced once, as a whole, by the caller.
+            fresh.execute("PRAGMA synchronous = OFF")
+            with fresh:
+                facts = _fill(fresh, scratch)
+                return _settle(fresh, facts, scratch, target.parent)
+    except sqlite3.Error as error:
+        raise explain(error, target) from error
+    finally:
+        delete_database(scratch)
+
+
+def fold_log_in(path: Path) -> None:
+    """Leave one file of a catalogue that nobody has open, without a log beside it."""
+    try:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA journal_mode = DELETE")
+    except sqlite3.Error as error:
+        raise explain(error, path) from error
+
+
+def _copy_with_log(source: Path, scratch: Path) -> None:
+    """A copy of the file with all in it that was committed to the log beside it."""
+    shutil.copyfile(source, scratch)
+    log = source.with_name(source.name + "-wal")
+    if not log.exists() or not log.stat().st_size:
+        return
+    copied_log = scratch.with_name(scratch.name + "-wal")
+    shutil.copyfile(log, copied_log)
+    with suppress(sqlite3.Error), closing(sqlite3.connect(scratch)) as connection:
+        if connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0:
+            return
+    if copied_log.exists():
+        _apply_log(copied_log, scratch)
+
+
+def _apply_log(log: Path, database: Path) -> None:
+    """Write the committed pages of a log into the database, as SQLite would if it could open it."""
+    with log.open("rb") as frames, database.open("r+b") as file:
+        header = frames.read(_WAL_HEADER_BYTES)
+        if len(header) < _WAL_HEADER_BYTES:
+            return
+        size = int.from_bytes(header[8:12], "big")
+        pending: dict[int, bytes] = {}
+        while len(frame := frames.read(_FRAME_HEADER_BYTES)) == _FRAME_HEADER_BYTES:
+            number, committed = struct.unpack(">II", frame[:8])
+            page = frames.read(size)
+            if frame[8:16] != header[16:24] or len(page) < size or not number:
+                break
+            pending[number] = page
+            if committed:
+                for place, content in pending.items():
+                    file.seek((place - 1) * size)
+                    file.write(content)
+                pending.clear()
+
+
+def _fill(fresh: sqlite3.Connection, source: Path) -> dict[str, str]:
+    """Write all rows that have the shape of one of the tables; returns the catalogue's facts."""
+    facts: dict[str, str] = {}
+    sequences: dict[str, int] = {}
+    for table, rows in _by_table(leaf_rows(source)):
+        if table is info:
+            facts.update((str(key), str(value)) for key, value in rows)
+            continue
+        for size, alike in groupby(sorted(rows, key=len), key=len):
+            names = ", ".join(column.name for column in list(table.columns)[:size])
+            marks = ", ".join("?" * size)
+            fresh.executemany(
+                f"INSERT OR IGNORE INTO {table.name} ({names}) VALUES ({marks})", list(alike)
+            )
+    for _rowid, values in leaf_rows(source):
+        match values:
+            case (str(name), int(last)):
+                sequences[name] = max(last, sequences.get(name, 0))
+    for table in (pictures, roots):
+        fresh.execute("DELETE FROM sqlite_sequence WHERE name = ?", (table.name,))
+        (highest,) = fresh.execute(f"SELECT coalesce(max(id), 0) FROM {table.name}").fetchone()
+        fresh.execute(
+            "INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)",
+            (table.name, max(highest, sequences.get(table.name, 0))),
+        )
+    return facts
+
+
+def _by_table(
+    rows: Iterable[tuple[int, tuple[Value, ...]]],
+) -> Iterator[tuple[Table, list[tuple[Value, ...]]]]:
+    """Rows with the table that they are of, many at a time; those of no table are left out."""
+    waiting: dict[str, list[tuple[Value, ...]]] = {table.name: [] for table in _TABLES}
+    for rowid, values in rows:
+        table = next((table for table in _TABLES if _fits(table, values)), None)
+        if table is None:
+            continue
+        has_alias = len(table.primary_key) == 1 and table is not info
+        mine = waiting[table.name]
+        mine.append((rowid, *values[1:]) if has_alias else values)
+        if len(mine) >= _ROWS_A_STATEMENT:
+            yield table, mine
+            mine.clear()
+    for table in _TABLES:
+        if waiting[table.name]:
+            yield table, waiting[table.name]
+
+
+def _fits(table: Table, values: Sequence[Value]) -> bool:
+    columns = list(table.columns)
+    needed = sum(1 for column in columns if column.info.get("since", 1) == 1)
+    if not needed <= len(values) <= len(columns):
+        return False
+    has_alias = len(table.primary_key) == 1 and table is not info
+    for place, (column, value) in enumerate(zip(columns, values, strict=False)):
+        if place == 0 and has_alias:
+            if value is not None:
+                return False
+        elif value is None:
+            if not column.nullable:
+                return False
+        elif not isinstance(value, _types_of(column.type)):
+            return False
+    return table is not pictures or len(values[5]) == CONTENT_HASH_BYTES  # type: ignore[arg-type]
+
+
+def _types_of(kind: object) -> tuple[type, ...]:
+    if isinstance(kind, FilePath | LargeBinary):
+        return (bytes,)
+    if isinstance(kind, Text | DateTime):
+        return (str,)
+    # A whole number in a column of floats is stored as one.
+    return (float, int) if isinstance(kind, Float) else (int,)
+
+
+def _settle(
+    fresh: sqlite3.Connection, facts: dict[str, str], scratch: Path, folder: Path
+) -> Salvaged:
+    """Drop what does not fit together, stand in for lost folders, write the facts."""
+    version = facts.pop("schema_version", "")
+    if version.isdecimal() and int(version) > SCHEMA_VERSION:
+        raise CatalogError(
+            f"The index was made by a newer mmsearch (its format is {version}, this program "
+            f"knows {SCHEMA_VERSION}): update mmsearch and repair with that."
+        )
+    # Rows of pages whose being free was not known.
+    for table, key in ((vectors, "picture_id"), (pictures, "id")):
+        fresh.execute(f"DELETE FROM {table.name} WHERE {key} IN (SELECT picture_id FROM removals)")
+    seen = frozenset(
+        row[0]
+        for row in fresh.execute("SELECT id FROM pictures UNION SELECT picture_id FROM vectors")
+    )
+    dim = _drop_wrong_vectors(fresh, facts.get("encoder_dim", ""))
+    fresh.execute("DELETE FROM vectors WHERE picture_id NOT IN (SELECT id FROM pictures)")
+    nameless = fresh.execute(
+        "SELECT root_id FROM pictures UNION SELECT root_id FROM failures"
+        " EXCEPT SELECT id FROM roots"
+    ).fetchall()
+    lost_roots: list[Path] = []
+    names = _root_names(scratch)
+    for root_id, path in fresh.execute("SELECT id, path FROM roots").fetchall():
+        other = names.get(root_id, path)
+        # Of two spellings, one of which is damaged, that of a folder that is there.
+        if other != path and not Path(os.fsdecode(path)).is_dir():
+            fresh.execute("UPDATE OR IGNORE roots SET path = ? WHERE id = ?", (other, root_id))
+    for (root_id,) in nameless:
+        name = names.get(root_id)
+        if name is None:
+            lost_roots.append(folder / f"lost-folder-{root_id}")
+            name = os.fsencode(lost_roots[-1])
+        fresh.execute("INSERT INTO roots (id, path) VALUES (?, ?)", (root_id, name))
+    generation = facts.pop("generation", "")
+    (latest,) = fresh.execute(
+        "SELECT max(coalesce((SELECT max(generation) FROM vectors), 0),"
+        " coalesce((SELECT max(generation) FROM removals), 0))"
+    ).fetchone()
+    known = int(generation) if generation.isdecimal() and int(generation) >= latest else None
+    facts["generation"] = str((known or latest) + 1)
+    try:
+        json.loads(facts.get(DISKS, "[]"))
+    except ValueError:
+        del facts[DISKS]
+    fresh.executemany("INSERT OR REPLACE INTO info (key, value) VALUES (?, ?)", facts.items())
+    return Salvaged(seen, known, dim, tuple(lost_roots))
+
+
+def _root_names(source: Path) -> dict[int, bytes]:
+    """The folders' paths by id, from the index over them, where their own page is gone."""
+    names: dict[int, bytes] = {}
+    for values in index_rows(source):
+        match values:
+            # The index over contents has the same shape.
+            case (bytes(path), int(root_id)) if Path(os.fsdecode(path)).is_absolute():
+                if len(path) != CONTENT_HASH_BYTES or os.fsdecode(path).isprintable():
+                    names[root_id] = path
+    return names
+
+
+def _drop_wrong_vectors(fresh: sqlite3.Connection, told_dim: str) -> int:
+    """Forget vectors that are of another dimension or no unit vectors; returns the dimension."""
+    lengths = fresh.execute(
+        "SELECT length(embedding) FROM vectors GROUP BY 1 ORDER BY count(*) DESC LIMIT 1"
+    ).fetchone()
+    usual = lengths[0] // 2 if lengths else 0
+    dim = int(told_dim) if told_dim.isdecimal() and int(told_dim) else usual
+    wrong: list[tuple[int]] = []
+    for item_id, embedding in fresh.execute("SELECT picture_id, embedding FROM vectors"):
+        if len(embedding) != 2 * dim:
+            wrong.append((item_id,))
+            continue
+        length = float(np.linalg.norm(np.frombuffer(embedding, dtype="<f2").astype(np.float32)))
+        if not abs(length - 1) < _LENGTH_OFF_BY:
+            wrong.append((item_id,))
+    fresh.executemany("DELETE FROM vectors WHERE picture_id = ?", wrong)
+    return dim

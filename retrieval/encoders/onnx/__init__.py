@@ -1,0 +1,1 @@
+"""Exported open_clip models, run by ONNX Runtime."""

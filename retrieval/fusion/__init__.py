@@ -1,0 +1,1 @@
+"""Fusing scores, features and modalities: the mathematics, without an index."""

@@ -1,0 +1,1 @@
+"""Asking an index: the engine, its stages and its answers."""

@@ -1,0 +1,321 @@
+"""The search engine: words or a picture in, ranked pictures out.
+
+One way through: question → `Encoder` → `VectorIndex` (top n) → `Reranker` (top k) → `Hit`s.
+It reads an index; the `indexer` package makes one.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.catalog.records import Picture
+from retrieval.catalog.sqlite.quick_reader import QuickReader
+from retrieval.encoders.base import Encoder, Preloadable, TextEncoding
+from retrieval.encoders.registry import load_encoder
+from retrieval.errors import EncoderMismatchError, IndexMissingError
+from retrieval.rerankers.base import RerankQuery
+from retrieval.rerankers.registry import AUTO
+from retrieval.search.hit import Hit
+from retrieval.search.rerank import SecondStage
+from retrieval.storage.closing import Closing
+from retrieval.storage.index_dir import IndexDir, resolve_index_dir
+from retrieval.vectors.base import Ids
+from retrieval.vectors.faiss.store import Snapshot, VectorStore
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from retrieval.catalog import Catalog
+    from retrieval.search.explain import Explanation
+
+DEFAULT_CANDIDATES = 50
+
+
+class SearchEngine(Closing):
+    """Answers questions from an index. Searching is thread-safe.
+
+    Pictures that an indexer adds meanwhile are found by the next search, without reopening.
+
+    >>> with SearchEngine.open() as engine:
+    ...     for hit in engine.search("a dog on a beach", k=10):
+    ...         print(hit.score, hit.path)
+    """
+
+    def __init__(self, reader: QuickReader, location: IndexDir, encoder: Encoder) -> None:
+        self._reader = reader
+        self._location = location
+        self._encoder = encoder
+        self._store = VectorStore(location.folder)
+        self._second_stage = SecondStage(encoder, location)
+        self._snapshot: Snapshot | None = None
+        self._snapshot_lock = threading.Lock()
+        # Not a daemon: cut off inside FAISS at the program's end, it would abort it.
+        self._opening = threading.Thread(target=self._open_ahead, name="open-index")
+        self._opening.start()
+
+    @classmethod
+    def open(
+        cls,
+        index_dir: str | os.PathLike[str] | None = None,
+        *,
+        encoder: Encoder | None = None,
+    ) -> Self:
+        """Open the index in `index_dir`, by default the user's own.
+
+        `encoder` is for an encoder object of one's own; without it the one that made the index is
+        loaded by its name. Raises IndexMissingError where nothing is indexed yet,
+        EncoderMismatchError where the encoder is not the one that made the index.
+        """
+        location = resolve_index_dir(index_dir)
+        reader = QuickReader.open(location.catalog)
+        try:
+            made_by = reader.encoder
+            if made_by is None:
+                raise IndexMissingError(
+                    f"The index in {location.folder} is empty: add pictures with "
+                    "`mmsearch index FOLDER`."
+                )
+            chosen = encoder if encoder is not None else load_encoder(made_by.name)
+        except BaseException:
+            reader.close()
+            raise
+        # Before the weights are read through for their fingerprint: the index opens meanwhile.
+        engine = cls(reader, location, chosen)
+        try:
+            if chosen.identity != made_by:
+                raise EncoderMismatchError(
+                    f"The index was made with {made_by.name} ({made_by.fingerprint[:8]}), and "
+                    f"{chosen.identity.name} ({chosen.identity.fingerprint[:8]}) cannot read it: "
+                    "make a new one with `mmsearch --index-dir OTHER index FOLDER "
+                    f"--model {chosen.identity.name}`."
+                )
+        except BaseException:
+            engine.close()
+            raise
+        return engine
+
+    @property
+    def catalog(self) -> Catalog:
+        """What is indexed."""
+        return self._reader.full
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder that questions go through."""
+        return self._encoder
+
+    @property
+    def location(self) -> IndexDir:
+        """Where the index lies."""
+        return self._location
+
+    def search(
+        self,
+        query: str | os.PathLike[str] | Image,
+        k: int = 10,
+        *,
+        within: str | os.PathLike[str] | None = None,
+        after: datetime | None = None,
+        before: datetime | None = None,
+        min_score: float | None = None,
+        rerank: str = AUTO,
+        candidates: int = DEFAULT_CANDIDATES,
+    ) -> list[Hit]:
+        """The k pictures that answer best, best first.
+
+        `query` is words (a str), or a picture: a path (os.PathLike) or an open PIL image.
+        `within` keeps to pictures below a folder, `after` and `before` to those taken at or after
+        one time and before another, by the camera's clock; `min_score` leaves out those whose
+        similarity to the question, a cosine, is lower. `rerank` names what looks again at the best
+        `candidates` of a question in words, see `retrieval.rerankers.registry`: `auto` takes what
+        the index can do at once, `off` keeps the first stage's order. Raises UnknownModelError
+        where there is no such reranker.
+        """
+        text = query if isinstance(query, str) else None
+        only = self._restriction(within, after, before)
+        return self._answer(self._embed(query), [text], k, only, min_score, rerank, candidates)[0]
+
+    def search_many(
+        self,
+        texts: Sequence[str],
+        k: int = 10,
+        *,
+        within: str | os.PathLike[str] | None = None,
+        after: datetime | None = None,
+        before: datetime | None = None,
+        min_score: float | None = None,
+        rerank: str = AUTO,
+        candidates: int = DEFAULT_CANDIDATES,
+    ) -> list[list[Hit]]:
+        """Answers to many texts, as `search` gives them, quicker than one by one."""
+        if not texts:
+            return []
+        encoding = self._encoder.encode_texts(texts)
+        only = self._restriction(within, after, before)
+        return self._answer(encoding, texts, k, only, min_score, rerank, candidates)
+
+    def explain(self, hit: Hit) -> Explanation | None:
+        """Where in a hit's picture each word of its question looked.
+
+        None where that is not known: the question was a picture, the picture's tokens are
+        missing, or the index's model has no reranker that shows its attention.
+        """
+        return self.explain_many([hit])[0]
+
+    def explain_many(self, hits: Sequence[Hit]) -> list[Explanation | None]:
+        """`explain` for many hits, quicker than one by one."""
+        found: list[Explanation | None] = [None] * len(hits)
+        rows = self._reader.items([hit.item_id for hit in hits])
+        questions = {hit.question for hit in hits if hit.question is not None}
+        for text in questions:
+            mine = [
+                place
+                for place, hit in enumerate(hits)
+                if hit.question == text and hit.item_id in rows
+            ]
+            explained = self._second_stage.explain(
+                RerankQuery(text, self._encoder.encode_texts([text])),
+                [rows[hits[place].item_id] for place in mine],
+                [hits[place].similarity for place in mine],
+            )
+            for place, explanation in zip(mine, explained, strict=True):
+                found[place] = explanation
+        return found
+
+    def close(self) -> None:
+        """Let go of the index."""
+        self._opening.join()
+        self._second_stage.close()
+        self._reader.close()
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _embed(self, query: str | os.PathLike[str] | Image) -> TextEncoding:
+        """The question's encoding; a picture has a vector and no words."""
+        if isinstance(query, str):
+            return self._encoder.encode_texts([query])
+        # Here, since words need no Pillow.
+        from retrieval.images.decode import read_image, to_pixels
+
+        pixels = to_pixels(read_image(query), self._encoder.preprocessing)
+        return TextEncoding(self._encoder.encode_images(pixels[np.newaxis]).vectors)
+
+    def _answer(
+        self,
+        encoding: TextEncoding,
+        texts: Sequence[str | None],
+        k: int,
+        only: Ids | None,
+        min_score: float | None,
+        rerank: str,
+        candidates: int,
+    ) -> list[list[Hit]]:
+        """Both stages for q questions: their encodings, and their words where they have some."""
+        worded = any(text is not None for text in texts)
+        reranker = self._second_stage.reranker(rerank) if worded else None
+        n = k if reranker is None else max(k, candidates)
+        similarities, ids = self._present().index.search(encoding.vectors, n, within=only)
+        answers: list[list[Hit]] = []
+        for place, text in enumerate(texts):
+            images, first = self._found(similarities[place], ids[place], min_score)
+            scores = np.asarray(first, dtype=np.float64)
+            if reranker is not None and text is not None and images:
+                query = RerankQuery(text, encoding.row(place))
+                looked = self._second_stage.rescore(
+                    reranker, query, images[:candidates], first[:candidates]
+                )
+                scores = rank_above_rest(looked, scores[candidates:])
+            order = np.argsort(-scores, kind="stable")[:k]
+            answers.append(
+                [
+                    _hit(rank, images[i], float(scores[i]), first[i], text)
+                    for rank, i in enumerate(order.tolist(), start=1)
+                ]
+            )
+        return answers
+
+    def _restriction(
+        self,
+        within: str | os.PathLike[str] | None,
+        after: datetime | None,
+        before: datetime | None,
+    ) -> Ids | None:
+        """The only ids that may answer, ascending; None where all may."""
+        below = None if within is None else self._reader.full.ids_within(_absolute(within))
+        if after is None and before is None:
+            return below
+        taken = self._reader.full.ids_taken(after, before)
+        return taken if below is None else np.intersect1d(below, taken, assume_unique=True)
+
+    def _found(
+        self, similarities: NDArray[np.float32], ids: Ids, min_score: float | None
+    ) -> tuple[list[Picture], list[float]]:
+        """The first stage's pictures that are still there, and their similarities."""
+        rows = self._reader.items([int(id_) for id_ in ids if id_ >= 0])
+        pairs = [
+            (rows[item_id], similarity)
+            for similarity, item_id in zip(similarities.tolist(), ids.tolist(), strict=True)
+            # A picture may have been removed between the two look-ups.
+            if item_id in rows and (min_score is None or similarity >= min_score)
+        ]
+        return [row for row, _ in pairs], [similarity for _, similarity in pairs]
+
+    def _open_ahead(self) -> None:
+        """Load what the first search needs. What goes wrong comes out there.
+
+        Graphs first: they load without the GIL, while FAISS is imported, which holds it.
+        """
+        with suppress(Exception):
+            for part in (self._encoder, self._second_stage.reranker(AUTO)):
+                if isinstance(part, Preloadable):
+                    part.preload()
+        with suppress(Exception):
+            self._present()
+
+    def _present(self) -> Snapshot:
+        """The vector index as the catalogue stands now."""
+        with self._snapshot_lock:
+            if self._snapshot is None:
+                self._snapshot = self._store.load(self._reader)
+            elif self._snapshot.generation != self._reader.generation:
+                self._snapshot = self._snapshot.caught_up(self._reader)
+            return self._snapshot
+
+
+def rank_above_rest(looked: NDArray[np.float64], rest: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scores of the candidates, then those of the rest, moved below the worst candidate's.
+
+    A fused score is no cosine, so that the two do not compare as they are. The rest keep their
+    order and their distances.
+    """
+    if not len(rest) or not len(looked):
+        return np.concatenate([looked, rest])
+    return np.concatenate([looked, rest - max(0.0, rest.max() - looked.min())])
+
+
+def _hit(rank: int, image: Picture, score: float, similarity: float, text: str | None) -> Hit:
+    return Hit(
+        rank=rank,
+        score=score,
+        path=image.path,
+        item_id=image.id,
+        similarity=similarity,
+        width_px=image.width_px,
+        height_px=image.height_px,
+        question=text,
+        taken_at=image.taken_at,
+    )
+
+
+def _absolute(folder: str | os.PathLike[str]) -> Path:
+    # Not resolve(): the catalogue keeps paths as they were given, symbolic links and all.
+    return Path(os.path.abspath(Path(folder).expanduser()))  # noqa: PTH100

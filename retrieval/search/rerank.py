@@ -1,0 +1,115 @@
+"""The second stage of a search: the best candidates looked at again by a reranker.
+
+Fetches what the reranker needs and nothing else, and goes on without it where it is missing.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from retrieval.catalog.records import Picture
+from retrieval.encoders.base import Encoder
+from retrieval.fusion.scores import Floats
+from retrieval.rerankers.base import Candidate, Reranker, RerankQuery
+from retrieval.rerankers.compact import CompactReranker
+from retrieval.rerankers.registry import AUTO, OFF, load_reranker
+from retrieval.storage.index_dir import IndexDir
+from retrieval.storage.patch_tokens import PatchTokenStore, Tokens
+
+if TYPE_CHECKING:
+    from retrieval.search.explain import Explanation
+
+logger = logging.getLogger(__name__)
+
+
+class SecondStage:
+    """Rerankers by name and the patch tokens of one index, each loaded when first needed.
+
+    Thread-safe.
+    """
+
+    def __init__(self, encoder: Encoder, location: IndexDir) -> None:
+        self._encoder = encoder
+        self._location = location
+        self._rerankers: dict[str, Reranker | None] = {}
+        self._tokens: PatchTokenStore | None = None
+        self._lock = threading.Lock()
+
+    def reranker(self, name: str) -> Reranker | None:
+        """The reranker that a name stands for in this index; None for none.
+
+        Raises UnknownModelError.
+        """
+        if name == OFF:
+            return None
+        with self._lock:
+            if name not in self._rerankers:
+                self._rerankers[name] = load_reranker(name, self._encoder, self._location.folder)
+            return self._rerankers[name]
+
+    def rescore(
+        self,
+        reranker: Reranker,
+        query: RerankQuery,
+        images: Sequence[Picture],
+        similarities: Sequence[float],
+    ) -> Floats:
+        """Fused scores, float64 (n,), of a question's candidates in their order.
+
+        Where the reranker can look at none of them, the similarities; one line is logged.
+        """
+        candidates = self._candidates(images, similarities, with_tokens=reranker.needs_tokens)
+        scores = reranker.rerank(query, candidates)
+        first = np.asarray(similarities, dtype=np.float64)
+        unseen = int(np.isnan(scores).sum())
+        if unseen:
+            what = "patch tokens are" if reranker.needs_tokens else "files are"
+            logger.warning(
+                "%d of %d candidates are ranked without a second look: their %s missing.",
+                unseen, len(scores), what,
+            )  # fmt: skip
+        return first if unseen == len(scores) else reranker.fusion.fuse(first, scores)
+
+    def explain(
+        self, query: RerankQuery, images: Sequence[Picture], similarities: Sequence[float]
+    ) -> list[Explanation | None]:
+        """Where the words looked in each picture; None where that is not known."""
+        from retrieval.search.explain import explain
+
+        reranker = self.reranker(AUTO)
+        if not isinstance(reranker, CompactReranker):
+            return [None] * len(images)
+        return explain(reranker, query, self._candidates(images, similarities, with_tokens=True))
+
+    def close(self) -> None:
+        """Let go of the cache of tokens."""
+        with self._lock:
+            if self._tokens is not None:
+                self._tokens.close()
+                self._tokens = None
+
+    def _candidates(
+        self, images: Sequence[Picture], similarities: Sequence[float], *, with_tokens: bool
+    ) -> list[Candidate]:
+        tokens = self._tokens_of([image.id for image in images]) if with_tokens else {}
+        return [
+            Candidate(image.id, image.path, similarity, tokens.get(image.id))
+            for image, similarity in zip(images, similarities, strict=True)
+        ]
+
+    def _tokens_of(self, ids: Sequence[int]) -> dict[int, Tokens]:
+        with self._lock:
+            if self._tokens is None:
+                # A question makes no file: where the indexer has left none, there are no tokens.
+                if not self._location.tokens.exists():
+                    return {}
+                self._tokens = PatchTokenStore.open(
+                    self._location.tokens, self._encoder.identity.fingerprint
+                )
+            cache = self._tokens
+        return cache.get(ids)

@@ -1,0 +1,265 @@
+"""Nearest neighbours with FAISS, kept under the pictures' own ids.
+
+This module knows FAISS and nothing of the catalogue; `retrieval.vectors.faiss.store` keeps an index
+on disk in step with it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.encoders.base import Vectors
+from retrieval.vectors.base import Ids
+from retrieval.vectors.faiss.kinds import FLAT_HALVES, HNSW, IVF, count_lists, family_of
+
+if TYPE_CHECKING:
+    import faiss
+
+_KMEANS_ROUNDS = 10
+_KMEANS_POINTS_A_LIST = 64
+_LARGEST_BEAM = 4096
+# The label of a vector that was removed from a graph, which cannot do without its node.
+_REMOVED = -1
+_ANY_ID = 2**62
+
+
+class FaissIndex:
+    """A FAISS index by inner product whose entries carry picture ids (a `VectorIndex`).
+
+    `SQfp16` and `SQ8` compare a question with every vector. An inverted file, `IVFn,SQ8`, only
+    with those of the lists whose centroids are nearest to it (Jégou et al., Product quantization
+    for nearest neighbor search, PAMI 2011); `HNSW32,SQ8` with those that it meets on its way
+    through a graph (Malkov and Yashunin, Efficient and robust approximate nearest neighbor search
+    using hierarchical navigable small world graphs, PAMI 2018). `effort` is how many lists it
+    looks into, or how many candidates it keeps on its way; 0 where it looks at everything.
+    """
+
+    def __init__(self, index: faiss.Index, kind: str, effort: int = 0) -> None:
+        self._index = index
+        self._kind = kind
+        self._family = family_of(kind)
+        self.effort = effort
+        self._removed = int((self._labels() == _REMOVED).sum()) if self._family == HNSW else 0
+
+    @classmethod
+    def empty(cls, dim: int) -> Self:
+        """An exact index of vectors of `dim` dimensions that holds nothing yet."""
+        import faiss
+
+        flat = faiss.IndexScalarQuantizer(
+            dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
+        )
+        return cls(faiss.IndexIDMap(flat), FLAT_HALVES)
+
+    @classmethod
+    def trained(cls, kind: str, sample: Vectors) -> Self:
+        """An empty index of a kind that learns its codes and lists from a sample, (n, dim)."""
+        import faiss
+
+        family = family_of(kind)
+        factory = kind if family == IVF else f"IDMap,{kind.replace(',', '_')}"
+        index = faiss.index_factory(sample.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
+        if family == IVF:
+            clustering = faiss.extract_index_ivf(index).cp
+            clustering.niter = _KMEANS_ROUNDS
+            clustering.max_points_per_centroid = _KMEANS_POINTS_A_LIST
+        index.train(np.ascontiguousarray(sample, dtype=np.float32))
+        return cls(index, kind)
+
+    @classmethod
+    def read(cls, path: Path, kind: str, effort: int = 0) -> Self:
+        """Read an index file into memory, to be changed.
+
+        Raises RuntimeError where FAISS cannot make sense of the file.
+        """
+        import faiss
+
+        return cls(faiss.read_index(os.fspath(path)), kind, effort)
+
+    @classmethod
+    def map(cls, path: Path, kind: str, effort: int = 0) -> Self:
+        """Map an index file into memory for searching only: opening costs no time.
+
+        Nothing may be added to it or removed from it (FAISS would abort the process).
+        Raises RuntimeError where FAISS cannot make sense of the file.
+        """
+        import faiss
+
+        return cls(faiss.read_index(os.fspath(path), faiss.IO_FLAG_MMAP_IFC), kind, effort)
+
+    @property
+    def dim(self) -> int:
+        """Dimension of the vectors."""
+        return int(self._index.d)
+
+    @property
+    def kind(self) -> str:
+        """How it searches, in the words of a FAISS factory string."""
+        return self._kind
+
+    @property
+    def largest_effort(self) -> int:
+        """Beyond this, `effort` finds no more."""
+        if self._family == IVF:
+            return count_lists(self._kind)
+        return _LARGEST_BEAM if self._family == HNSW else 0
+
+    @property
+    def removed_share(self) -> float:
+        """Share of the entries that are of removed vectors and only cost time, from 0 to 1."""
+        return self._removed / max(1, int(self._index.ntotal))
+
+    def __len__(self) -> int:
+        return int(self._index.ntotal) - self._removed
+
+    def ids(self) -> Ids:
+        """The ids that it holds, int64 (n,), in no order."""
+        import faiss
+
+        if self._family != IVF:
+            labels = self._labels()
+            kept: Ids = labels[labels != _REMOVED]
+            return kept
+        lists = faiss.extract_index_ivf(self._index).invlists
+        found = [
+            faiss.rev_swig_ptr(lists.get_ids(place), lists.list_size(place)).copy()
+            for place in range(lists.nlist)
+            if lists.list_size(place)
+        ]
+        return np.concatenate([np.empty(0, np.int64), *found])
+
+    def add(self, ids: Ids, vectors: Vectors) -> None:
+        """Add vectors, (n, dim), under ids, int64 (n,), that it does not hold yet."""
+        if len(ids):
+            self._index.add_with_ids(
+                np.ascontiguousarray(vectors, dtype=np.float32),
+                np.ascontiguousarray(ids, dtype=np.int64),
+            )
+
+    def remove(self, ids: Ids) -> int:
+        """Drop these ids; returns how many it held."""
+        if not len(ids) or not len(self):
+            return 0
+        if self._family == HNSW:
+            labels = self._labels()
+            places = np.flatnonzero(np.isin(labels, ids) & (labels != _REMOVED))
+            labels[places] = _REMOVED
+            self._removed += len(places)
+            return len(places)
+        import faiss
+
+        selector = faiss.IDSelectorBatch(np.ascontiguousarray(ids, dtype=np.int64))
+        return int(self._index.remove_ids(selector))
+
+    def vectors_of(self, ids: Ids) -> tuple[Ids, NDArray[np.float16]]:
+        """Those of the ids that it holds, ascending, with their vectors (n, dim); `SQfp16` only."""
+        import faiss
+
+        held = faiss.vector_to_array(self._index.id_map)
+        places = np.flatnonzero(np.isin(held, ids))
+        places = places[np.argsort(held[places])]
+        inner = faiss.downcast_index(self._index.index)
+        vectors = np.empty((len(places), self.dim), dtype=np.float16)
+        for row, place in enumerate(places.tolist()):
+            vectors[row] = inner.reconstruct(place)
+        return held[places].astype(np.int64), vectors
+
+    def search(
+        self, queries: Vectors, k: int, *, within: Ids | None = None, without: Ids | None = None
+    ) -> tuple[Vectors, Ids]:
+        """The k nearest of each query, (q, dim); see `VectorIndex.search`.
+
+        Among some, `within`, every one of them is compared with the question: where an index
+        looks first there may be none, since a folder's pictures may all lie far from a question.
+        """
+        if within is not None and without is not None:
+            within, without = np.setdiff1d(within, without), None
+        wanted = min(k, len(self) if within is None else min(len(self), len(within)))
+        if wanted == 0:
+            return (
+                np.full((len(queries), k), -np.inf, dtype=np.float32),
+                np.full((len(queries), k), -1, dtype=np.int64),
+            )
+        asked = np.ascontiguousarray(queries, dtype=np.float32)
+        selector = self._selector(within, without)
+        if within is None or not self.effort:
+            scores, ids = self._look(asked, wanted, selector, self.effort)
+        else:
+            scores, ids = self._scan(asked, wanted, selector)
+        scores[ids < 0] = -np.inf
+        return _padded(scores, k, -np.inf), _padded(ids, k, -1)
+
+    def save(self, path: Path) -> None:
+        """Write it to a file. The caller sees to it that a crash leaves no half file in place.
+
+        Raises OSError where the disk does not take all of it.
+        """
+        import faiss
+
+        # Through Python's file: FAISS's own says nothing when its last bytes find no space.
+        with path.open("wb") as file:
+            faiss.write_index(self._index, faiss.PyCallbackIOWriter(file.write))
+
+    def _look(
+        self, queries: Vectors, k: int, selector: faiss.IDSelector | None, effort: int
+    ) -> tuple[Vectors, Ids]:
+        """Search with so much effort."""
+        import faiss
+
+        if self._family == IVF:
+            parameters = faiss.SearchParametersIVF(nprobe=effort, sel=selector)
+        elif self._family == HNSW:
+            parameters = faiss.SearchParametersHNSW(efSearch=max(effort, k), sel=selector)
+        else:
+            parameters = None if selector is None else faiss.SearchParameters(sel=selector)
+        scores, ids = self._index.search(queries, k, params=parameters)
+        return scores, ids
+
+    def _scan(self, queries: Vectors, k: int, selector: faiss.IDSelector) -> tuple[Vectors, Ids]:
+        """Compare with every vector that the selector lets through."""
+        import faiss
+
+        if self._family == IVF:
+            return self._look(queries, k, selector, self.largest_effort)
+        # The graph's vectors lie in a flat index of their own, by place and not by id.
+        flat = faiss.downcast_index(faiss.downcast_index(self._index.index).storage)
+        places = faiss.IDSelectorTranslated(self._index.id_map, selector)
+        scores, found = flat.search(queries, k, params=faiss.SearchParameters(sel=places))
+        return scores, np.where(found < 0, -1, self._labels()[found])
+
+    def _selector(self, within: Ids | None, without: Ids | None) -> faiss.IDSelector | None:
+        import faiss
+
+        if within is not None:
+            return _bitmap(within)
+        hidden = faiss.IDSelectorNot(_bitmap(without)) if without is not None else None
+        if not self._removed:
+            return hidden
+        present = faiss.IDSelectorRange(0, _ANY_ID)
+        return present if hidden is None else faiss.IDSelectorAnd(present, hidden)
+
+    def _labels(self) -> Ids:
+        """The ids by place, int64 (n,), as they lie in FAISS's memory."""
+        import faiss
+
+        labels: Ids = faiss.rev_swig_ptr(self._index.id_map.data(), self._index.id_map.size())
+        return labels
+
+
+def _bitmap(ids: Ids) -> faiss.IDSelector:
+    """Ids as one bit each, FAISS's quickest test; ids are row numbers, so the bits are few."""
+    import faiss
+
+    bits = np.zeros(int(ids.max(initial=0)) // 8 + 1, dtype=np.uint8)
+    np.bitwise_or.at(bits, ids >> 3, (1 << (ids & 7)).astype(np.uint8))
+    return faiss.IDSelectorBitmap(bits)
+
+
+def _padded(found: NDArray[Any], k: int, filler: float) -> NDArray[Any]:
+    missing = k - found.shape[1]
+    return np.pad(found, ((0, 0), (0, missing)), constant_values=filler) if missing else found

@@ -1,0 +1,66 @@
+"""Whether the vector index on disk shows what the catalogue holds; nothing is changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from retrieval.catalog import Catalog
+from retrieval.vectors.faiss.index import FaissIndex
+from retrieval.vectors.faiss.store import MANIFEST, Manifest, VectorStore, file_checksum
+
+
+@dataclass(frozen=True)
+class IndexDefects:
+    """What is wrong with the vector index on disk.
+
+    `unusable` says in a few words why it cannot be used at all: `missing`, `damaged`, or `of
+    another catalogue`. Otherwise `lacking` counts pictures that it should hold and does not,
+    `foreign` those that it holds and should not. A copy that is merely behind has no defect:
+    whoever opens it catches up.
+    """
+
+    unusable: str | None = None
+    lacking: int = 0
+    foreign: int = 0
+
+
+def verify_copy(folder: Path, catalog: Catalog) -> IndexDefects:
+    """Compare the index file, its checksum, generation and ids with the catalogue."""
+    encoder = catalog.encoder
+    manifest = VectorStore(folder).manifest()
+    if encoder is None:
+        return IndexDefects()
+    if manifest is None:
+        return IndexDefects("damaged" if (folder / MANIFEST).exists() else "missing")
+    if manifest.generation > catalog.generation or manifest.dim != encoder.dim:
+        return IndexDefects("of another catalogue")
+    path = folder / manifest.file
+    if not path.exists():
+        return IndexDefects("missing")
+    if not _is_sound(path, manifest):
+        return IndexDefects("damaged")
+    try:
+        stored = FaissIndex.map(path, manifest.kind, manifest.effort).ids()
+    except (OSError, RuntimeError):
+        return IndexDefects("damaged")
+    with catalog.changes_since(manifest.generation) as (_generation, removed, _chunks):
+        written = catalog.vector_ids(since=manifest.generation)
+    wanted = catalog.vector_ids()
+    shown = np.union1d(np.setdiff1d(stored, removed), written)
+    twice = len(stored) - len(np.unique(stored))
+    return IndexDefects(
+        lacking=len(np.setdiff1d(wanted, shown)),
+        foreign=len(np.setdiff1d(shown, wanted)) + twice,
+    )
+
+
+def _is_sound(path: Path, manifest: Manifest) -> bool:
+    try:
+        if path.stat().st_size != manifest.size_bytes:
+            return False
+        return file_checksum(path) == manifest.checksum
+    except OSError:
+        return False

@@ -1,0 +1,1 @@
+"""Real photographs that installed packages carry, for tests, benchmarks and the demo."""

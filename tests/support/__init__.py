@@ -1,0 +1,1 @@
+"""What tests share: small models, small disks, photographs, the command."""
