@@ -1,0 +1,1 @@
+"""What the file of a picture holds beside its pixels."""
