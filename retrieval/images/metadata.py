@@ -31,13 +31,13 @@ Which source is believed
     counts. Captions that cameras put under every picture are none.
 
 Libraries
-    EXIF is read by own code, because the alternatives do not fit data that nobody can trust, and
-    are slower. Pillow's reader copies every value of a directory, stops at the first size that is
-    garbled, and does not know the heads of ORF and RW2. exifread raises on the boxes of many HEIC
-    files and does not know ImageMagick's profiles. Pillow reads XMP with defusedxml, which is one
-    setting of the expat that comes with Python: to refuse a DOCTYPE. Its reader of IPTC knows no
-    encodings, and can be had for JPEG and TIFF only. Texts that were decoded wrongly are mended by
-    ftfy, loaded when the first text that is not plain ASCII is met.
+    EXIF is read by own code, because the alternatives do not fit data that nobody can trust.
+    Pillow's reader copies every value of a directory, stops at the first size that is garbled, and
+    does not know the heads of ORF and RW2. exifread raises on the boxes of usual HEIC files and
+    does not know ImageMagick's profiles. Pillow reads XMP with defusedxml, which is one setting of
+    the expat that comes with Python: to refuse a DOCTYPE. Its reader of IPTC knows no encodings,
+    and can be had for JPEG and TIFF only. Texts that were decoded wrongly are mended by ftfy,
+    loaded when the first text that is not plain ASCII is met.
 """
 
 from __future__ import annotations

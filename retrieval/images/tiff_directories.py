@@ -102,6 +102,9 @@ class TiffData:
         return self.block[at : at + length]
 
     def _short(self, at: int) -> int:
+        """Two bytes; 0 beyond the end."""
+        if at + 2 > len(self.block):
+            return 0
         return int(struct.unpack_from(self.order + "H", self.block, at)[0])
 
     def _unsigned(self, at: int) -> int:

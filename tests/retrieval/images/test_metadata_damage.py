@@ -164,6 +164,17 @@ def test_a_doctype_is_refused_with_all_that_follows() -> None:
     assert read_metadata(b"", outside + packet) == ImageMetadata()
 
 
+@pytest.mark.parametrize("place", [0, 7, 8, 2**32 - 1, -1, -2])
+def test_a_directory_that_is_nowhere_costs_no_other_s_facts(place: int) -> None:
+    def block(at: int) -> bytes:
+        return tiff(
+            {0x010F: (2, "Pentax"), 0x8825: (4, [at])}, {0x9003: (2, "2021:07:18 16:04:05")}
+        )
+
+    found = read_metadata(block(place if place >= 0 else len(block(0)) + place))
+    assert (found.camera_make, found.taken_at) == ("Pentax", datetime(2021, 7, 18, 16, 4, 5))
+
+
 def test_one_garbled_block_costs_no_other_s_facts() -> None:
     data = jpeg(
         (0xE1, b"Exif\0\0II*\0\xff\xff\xff\xff"),
