@@ -20,7 +20,7 @@ from indexer.pipeline.scan import ScannedFile
 from retrieval.catalog.records import CONTENT_HASH_BYTES
 from retrieval.errors import ImageError
 from retrieval.images.byte_budget import ByteBudget
-from retrieval.images.capture_time import capture_time
+from retrieval.images.metadata import read_metadata
 from retrieval.images.decode import DecodedImage, is_supported
 from retrieval.images.decoder_pool import DecoderPool
 from retrieval.images.preprocess import Preprocessing
@@ -109,7 +109,7 @@ class Loader:
             with self._budget.hold(_size_now(path)):
                 data = _read(path)
                 content_hash = hashlib.blake2b(data, digest_size=CONTENT_HASH_BYTES).digest()
-                taken_at = capture_time(data)
+                taken_at = read_metadata(data).taken_at
                 known = tuple(find_content(content_hash))
                 if known:
                     return LoadedFile(file, content_hash, known_ids=known, taken_at=taken_at)

@@ -31,7 +31,7 @@ from sqlalchemy.types import TypeDecorator
 
 SCHEMA_VERSION = 2
 # Counts up when reading a picture's file yields a further fact; rows that lack it are read again.
-FACTS_VERSION = 1
+FACTS_VERSION = 2
 
 
 class FilePath(TypeDecorator[str]):

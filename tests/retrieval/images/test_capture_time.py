@@ -11,9 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from retrieval.images.capture_time import capture_time
+from retrieval.images.metadata import read_metadata
 
 ORIGINAL, DIGITIZED, EDITED = 0x9003, 0x9004, 0x0132
+
+
+def capture_time(data: bytes) -> datetime | None:
+    return read_metadata(data).taken_at
 
 
 def image(file_format: str, fields: dict[int, object], edited: str | None = None) -> bytes:
