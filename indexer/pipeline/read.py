@@ -20,9 +20,9 @@ from indexer.pipeline.scan import ScannedFile
 from retrieval.catalog.records import CONTENT_HASH_BYTES
 from retrieval.errors import ImageError
 from retrieval.images.byte_budget import ByteBudget
-from retrieval.images.metadata import read_metadata
 from retrieval.images.decode import DecodedImage, is_supported
 from retrieval.images.decoder_pool import DecoderPool
+from retrieval.images.metadata import read_metadata
 from retrieval.images.preprocess import Preprocessing
 
 # What the bytes of all files in hand may take together; a larger one is in hand alone.

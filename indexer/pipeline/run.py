@@ -29,6 +29,7 @@ from indexer.pipeline.targets import (
 )
 from indexer.pipeline.write import BatchWriter, batches
 from indexer.report import IndexReport, Progress, SilentProgress
+from retrieval.arguments import check_paths
 from retrieval.catalog import Catalog, KnownFile
 from retrieval.encoders.base import Encoder, EncoderIdentity
 from retrieval.encoders.precision import check_precision
@@ -68,6 +69,7 @@ def index_folders(
     process writes to it, CatalogError where the catalogue is damaged, StorageError where the disk
     is full or fails.
     """
+    check_paths(paths)
     started = time.monotonic()
     location = resolve_index_dir(index_dir)
     if vector_index is not None:

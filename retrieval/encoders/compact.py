@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from retrieval.arguments import check_pixels, check_texts
 from retrieval.encoders.base import EncoderIdentity, ImageEncoding, Pixels, TextEncoding
 from retrieval.encoders.onnx.session import OnnxSession
 from retrieval.errors import UnknownModelError
@@ -95,27 +97,44 @@ class CompactEncoder:
 
     def encode_images(self, pixels: Pixels) -> ImageEncoding:
         """Encode pixels, uint8 (n, size_px, size_px, 3) RGB, to vectors and patch tokens."""
+        check_pixels(pixels, self.preprocessing.size_px)
         vectors, tokens = self._image.run(["embedding", "tokens"], {"pixels": pixels})
         return ImageEncoding(np.ascontiguousarray(vectors), np.ascontiguousarray(tokens))
 
     def encode_texts(self, texts: Sequence[str]) -> TextEncoding:
         """Encode n texts; what exceeds the model's number of tokens is cut off.
 
+        Each is run alone: eight-bit products share one scale a batch, so that a text's vector would
+        depend on the others, and the answers to it.
+
         `word_mask` is False for padding and for the marks at the start and the end.
         """
+        check_texts(texts)
+        if not texts:
+            return TextEncoding(np.zeros((0, int(self._config["dim"])), np.float32))
         encodings = self._tokenizer.encode_batch(list(texts))
         ids = np.array([encoding.ids for encoding in encodings], dtype=np.int64)
         mask = np.array([encoding.attention_mask for encoding in encodings], dtype=np.int64)
         marks = np.array([encoding.special_tokens_mask for encoding in encodings], dtype=bool)
-        vectors, tokens = self._text.run(
-            ["embedding", "tokens"], {"input_ids": ids, "attention_mask": mask}
-        )
+        runs = [self._encode_text(ids[row], mask[row]) for row in range(len(ids))]
+        length = ids.shape[1]
         return TextEncoding(
-            vectors=np.ascontiguousarray(vectors),
-            word_tokens=np.ascontiguousarray(tokens),
+            vectors=np.concatenate([vector for vector, _ in runs]),
+            word_tokens=np.concatenate(
+                [np.pad(found, ((0, 0), (0, length - found.shape[1]), (0, 0))) for _, found in runs]
+            ),
             word_mask=(mask > 0) & ~marks,
             words=tuple(tuple(encoding.tokens) for encoding in encodings),
         )
+
+    def _encode_text(
+        self, ids: NDArray[np.int64], mask: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Vector (1, dim) and word tokens (1, length, d) of one text without its padding."""
+        kept = mask > 0
+        inputs = {"input_ids": ids[np.newaxis, kept], "attention_mask": mask[np.newaxis, kept]}
+        vectors, tokens = self._text.run(["embedding", "tokens"], inputs)
+        return vectors, tokens
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:

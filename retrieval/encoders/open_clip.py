@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from retrieval.arguments import check_texts
 from retrieval.encoders.base import EncoderIdentity, ImageEncoding, Pixels, TextEncoding
 from retrieval.errors import UnknownModelError
 from retrieval.images.preprocess import Preprocessing
@@ -73,6 +74,7 @@ class OpenClipEncoder:
 
     def encode_texts(self, texts: Sequence[str]) -> TextEncoding:
         """Encode n texts; what exceeds the model's context is cut off."""
+        check_texts(texts)
         import torch
 
         loaded = self.loaded

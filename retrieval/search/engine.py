@@ -17,11 +17,25 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.arguments import (
+    check_count,
+    check_min_score,
+    check_query,
+    check_rerank,
+    check_texts,
+    check_times,
+    check_words,
+)
 from retrieval.catalog.records import Picture
 from retrieval.catalog.sqlite.quick_reader import QuickReader
 from retrieval.encoders.base import Encoder, Preloadable, TextEncoding
 from retrieval.encoders.registry import load_encoder
-from retrieval.errors import EncoderMismatchError, IndexMissingError
+from retrieval.errors import (
+    EncoderMismatchError,
+    ImageError,
+    IndexMissingError,
+    MmsearchError,
+)
 from retrieval.rerankers.base import RerankQuery
 from retrieval.rerankers.registry import AUTO
 from retrieval.search.hit import Hit
@@ -35,6 +49,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from retrieval.catalog import Catalog
+    from retrieval.images.decoder_pool import DecoderPool
     from retrieval.search.explain import Explanation
 
 DEFAULT_CANDIDATES = 50
@@ -56,6 +71,8 @@ class SearchEngine(Closing):
         self._encoder = encoder
         self._store = VectorStore(location.folder)
         self._second_stage = SecondStage(encoder, location)
+        self._decoders: DecoderPool | None = None
+        self._process = os.getpid()
         self._snapshot: Snapshot | None = None
         self._snapshot_lock = threading.Lock()
         # Not a daemon: cut off inside FAISS at the program's end, it would abort it.
@@ -137,12 +154,17 @@ class SearchEngine(Closing):
         one time and before another, by the camera's clock; `min_score` leaves out those whose
         similarity to the question, a cosine, is lower. `rerank` names what looks again at the best
         `candidates` of a question in words, see `retrieval.rerankers.registry`: `auto` takes what
-        the index can do at once, `off` keeps the first stage's order. Raises UnknownModelError
-        where there is no such reranker.
+        the index can do at once, `off` keeps the first stage's order.
+
+        Raises UnknownModelError where there is no such reranker, ImageError where the picture that
+        is asked with cannot be read, MmsearchError where `within` holds nothing that is indexed,
+        TypeError or ValueError for arguments that make no sense.
         """
+        check_query(query)
+        self._check(k, after, before, min_score, rerank, candidates)
         text = query if isinstance(query, str) else None
         only = self._restriction(within, after, before)
-        return self._answer(self._embed(query), [text], k, only, min_score, rerank, candidates)[0]
+        return self._answer(self._embed(query), text, k, only, min_score, rerank, candidates)
 
     def search_many(
         self,
@@ -156,12 +178,22 @@ class SearchEngine(Closing):
         rerank: str = AUTO,
         candidates: int = DEFAULT_CANDIDATES,
     ) -> list[list[Hit]]:
-        """Answers to many texts, as `search` gives them, quicker than one by one."""
+        """Answers to many texts, the very ones that `search` gives; a filter is applied once.
+
+        Raises what `search` raises.
+        """
+        check_texts(texts)
+        for text in texts:
+            check_words(text)
+        self._check(k, after, before, min_score, rerank, candidates)
         if not texts:
             return []
-        encoding = self._encoder.encode_texts(texts)
         only = self._restriction(within, after, before)
-        return self._answer(encoding, texts, k, only, min_score, rerank, candidates)
+        # One by one: in a batch, rounding depends on the neighbours, and near ties change places.
+        return [
+            self._answer(self._embed(text), text, k, only, min_score, rerank, candidates)
+            for text in texts
+        ]
 
     def explain(self, hit: Hit) -> Explanation | None:
         """Where in a hit's picture each word of its question looked.
@@ -173,19 +205,22 @@ class SearchEngine(Closing):
 
     def explain_many(self, hits: Sequence[Hit]) -> list[Explanation | None]:
         """`explain` for many hits, quicker than one by one."""
+        self._check_process()
         found: list[Explanation | None] = [None] * len(hits)
         rows = self._reader.items([hit.item_id for hit in hits])
-        questions = {hit.question for hit in hits if hit.question is not None}
-        for text in questions:
+        # By the reranker that ranked them, so that the explanation is of that score.
+        asked = {(hit.question, hit.reranker) for hit in hits if hit.question is not None}
+        for text, reranker in asked:
             mine = [
                 place
                 for place, hit in enumerate(hits)
-                if hit.question == text and hit.item_id in rows
+                if (hit.question, hit.reranker) == (text, reranker) and hit.item_id in rows
             ]
             explained = self._second_stage.explain(
                 RerankQuery(text, self._encoder.encode_texts([text])),
                 [rows[hits[place].item_id] for place in mine],
                 [hits[place].similarity for place in mine],
+                reranker or AUTO,
             )
             for place, explanation in zip(mine, explained, strict=True):
                 found[place] = explanation
@@ -195,6 +230,10 @@ class SearchEngine(Closing):
         """Let go of the index."""
         self._opening.join()
         self._second_stage.close()
+        with self._snapshot_lock:
+            if self._decoders is not None:
+                self._decoders.close()
+                self._decoders = None
         self._reader.close()
 
     # -- inside -------------------------------------------------------------------------------
@@ -203,45 +242,93 @@ class SearchEngine(Closing):
         """The question's encoding; a picture has a vector and no words."""
         if isinstance(query, str):
             return self._encoder.encode_texts([query])
-        # Here, since words need no Pillow.
-        from retrieval.images.decode import read_image, to_pixels
-
-        pixels = to_pixels(read_image(query), self._encoder.preprocessing)
+        pixels = self._pixels(query)
         return TextEncoding(self._encoder.encode_images(pixels[np.newaxis]).vectors)
+
+    def _pixels(self, query: os.PathLike[str] | Image) -> NDArray[np.uint8]:
+        """What the encoder sees of the picture that is asked with.
+
+        A file may come from anybody, so it is decoded where it can do no harm; a picture that the
+        caller has opened has been decoded already.
+        """
+        if not isinstance(query, os.PathLike):
+            # Here, since words need no Pillow.
+            from retrieval.images.decode import read_image, to_pixels
+
+            return to_pixels(read_image(query), self._encoder.preprocessing)
+        path = Path(query)
+        try:
+            return self._decoder().decode(path.read_bytes(), self._encoder.preprocessing).pixels
+        except OSError as error:
+            raise ImageError(
+                "unreadable", f"{path} cannot be read ({error.strerror or error})."
+            ) from error
+        except ImageError as error:
+            raise ImageError(error.kind, f"{path} cannot be used: {error.reason}.") from error
+
+    def _decoder(self) -> DecoderPool:
+        from retrieval.images.decoder_pool import DecoderPool
+
+        with self._snapshot_lock:
+            if self._decoders is None:
+                self._decoders = DecoderPool(processes=1)
+            return self._decoders
+
+    def _check(
+        self,
+        k: int,
+        after: datetime | None,
+        before: datetime | None,
+        min_score: float | None,
+        rerank: str,
+        candidates: int,
+    ) -> None:
+        self._check_process()
+        check_count("k", k)
+        check_count("candidates", candidates)
+        check_times(after, before)
+        check_min_score(min_score)
+        check_rerank(rerank)
+
+    def _check_process(self) -> None:
+        """Raise MmsearchError in a process that was forked after the engine was opened.
+
+        Neither the threads of the model's run time nor the database's connection live on in a
+        child process: it would wait for ever.
+        """
+        if os.getpid() != self._process:
+            raise MmsearchError(
+                "This search engine was opened before the process forked: open another with "
+                "SearchEngine.open() in each process."
+            )
 
     def _answer(
         self,
         encoding: TextEncoding,
-        texts: Sequence[str | None],
+        text: str | None,
         k: int,
         only: Ids | None,
         min_score: float | None,
         rerank: str,
         candidates: int,
-    ) -> list[list[Hit]]:
-        """Both stages for q questions: their encodings, and their words where they have some."""
-        worded = any(text is not None for text in texts)
-        reranker = self._second_stage.reranker(rerank) if worded else None
+    ) -> list[Hit]:
+        """Both stages for one question: its encoding, and its words where it has some."""
+        reranker = None if text is None else self._second_stage.reranker(rerank)
         n = k if reranker is None else max(k, candidates)
         similarities, ids = self._present().index.search(encoding.vectors, n, within=only)
-        answers: list[list[Hit]] = []
-        for place, text in enumerate(texts):
-            images, first = self._found(similarities[place], ids[place], min_score)
-            scores = np.asarray(first, dtype=np.float64)
-            if reranker is not None and text is not None and images:
-                query = RerankQuery(text, encoding.row(place))
-                looked = self._second_stage.rescore(
-                    reranker, query, images[:candidates], first[:candidates]
-                )
-                scores = rank_above_rest(looked, scores[candidates:])
-            order = np.argsort(-scores, kind="stable")[:k]
-            answers.append(
-                [
-                    _hit(rank, images[i], float(scores[i]), first[i], text)
-                    for rank, i in enumerate(order.tolist(), start=1)
-                ]
+        images, first = self._found(similarities[0], ids[0], min_score)
+        scores = np.asarray(first, dtype=np.float64)
+        if reranker is not None and text is not None and images:
+            looked = self._second_stage.rescore(
+                reranker, RerankQuery(text, encoding), images[:candidates], first[:candidates]
             )
-        return answers
+            scores = rank_above_rest(looked, scores[candidates:])
+        order = np.argsort(-scores, kind="stable")[:k]
+        ranked_by = None if reranker is None else rerank
+        return [
+            _hit(rank, images[i], float(scores[i]), first[i], text, ranked_by)
+            for rank, i in enumerate(order.tolist(), start=1)
+        ]
 
     def _restriction(
         self,
@@ -250,11 +337,18 @@ class SearchEngine(Closing):
         before: datetime | None,
     ) -> Ids | None:
         """The only ids that may answer, ascending; None where all may."""
-        below = None if within is None else self._reader.full.ids_within(_absolute(within))
+        below = None if within is None else self._below(_absolute(within))
         if after is None and before is None:
             return below
         taken = self._reader.full.ids_taken(after, before)
         return taken if below is None else np.intersect1d(below, taken, assume_unique=True)
+
+    def _below(self, folder: Path) -> Ids:
+        """The ids below a folder. Raises MmsearchError where it is not among what is indexed."""
+        ids = self._reader.full.ids_within(folder)
+        if not len(ids):
+            raise MmsearchError(f"No picture below {folder} is indexed: check the folder's name.")
+        return ids
 
     def _found(
         self, similarities: NDArray[np.float32], ids: Ids, min_score: float | None
@@ -302,7 +396,14 @@ def rank_above_rest(looked: NDArray[np.float64], rest: NDArray[np.float64]) -> N
     return np.concatenate([looked, rest - max(0.0, rest.max() - looked.min())])
 
 
-def _hit(rank: int, image: Picture, score: float, similarity: float, text: str | None) -> Hit:
+def _hit(
+    rank: int,
+    image: Picture,
+    score: float,
+    similarity: float,
+    text: str | None,
+    reranker: str | None,
+) -> Hit:
     return Hit(
         rank=rank,
         score=score,
@@ -313,6 +414,7 @@ def _hit(rank: int, image: Picture, score: float, similarity: float, text: str |
         height_px=image.height_px,
         question=text,
         taken_at=image.taken_at,
+        reranker=reranker,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -15,6 +15,8 @@ class Hit:
     picture and question, or the fused score where a reranker looked again; `similarity` is
     always the first stage's cosine, in [-1, 1]. `question`: the words that it answers, None where
     a picture was asked with. `taken_at`: by the camera's clock, None where it is not known.
+    `reranker`: the name of the one that looked again, None where none did; two
+    hits are equal whatever ranked them.
     """
 
     rank: int
@@ -26,3 +28,4 @@ class Hit:
     height_px: int
     question: str | None = None
     taken_at: datetime | None = None
+    reranker: str | None = field(default=None, compare=False)

@@ -76,12 +76,19 @@ class SecondStage:
         return first if unseen == len(scores) else reranker.fusion.fuse(first, scores)
 
     def explain(
-        self, query: RerankQuery, images: Sequence[Picture], similarities: Sequence[float]
+        self,
+        query: RerankQuery,
+        images: Sequence[Picture],
+        similarities: Sequence[float],
+        name: str = AUTO,
     ) -> list[Explanation | None]:
-        """Where the words looked in each picture; None where that is not known."""
+        """Where the words looked in each picture, by the reranker called `name`.
+
+        None where that is not known: a reranker may not show its attention.
+        """
         from retrieval.search.explain import explain
 
-        reranker = self.reranker(AUTO)
+        reranker = self.reranker(name)
         if not isinstance(reranker, CompactReranker):
             return [None] * len(images)
         return explain(reranker, query, self._candidates(images, similarities, with_tokens=True))

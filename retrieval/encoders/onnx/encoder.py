@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
+from retrieval.arguments import check_pixels, check_texts
 from retrieval.encoders.base import (
     EncoderIdentity,
     ImageEncoding,
@@ -93,6 +95,7 @@ class OnnxEncoder:
 
     def encode_images(self, pixels: Pixels) -> ImageEncoding:
         """Encode pixels, uint8 (n, size_px, size_px, 3) RGB."""
+        check_pixels(pixels, self.preprocessing.size_px)
         if not len(pixels):
             return ImageEncoding(self._no_vectors())
         twin = self._image_tower(pixels)
@@ -100,6 +103,7 @@ class OnnxEncoder:
 
     def encode_texts(self, texts: Sequence[str]) -> TextEncoding:
         """Encode n texts; what exceeds the model's context is cut off."""
+        check_texts(texts)
         if not texts:
             return TextEncoding(self._no_vectors())
         twin = self._text_tower()
@@ -282,12 +286,18 @@ class TextTower:
     def encode(self, texts: Sequence[str]) -> TextEncoding:
         """Vectors of n texts."""
         ids = self._tokenizer(texts)
+        # One by one: eight-bit products share one scale a batch, so that a text's vector would
+        # depend on the others.
+        return TextEncoding(np.concatenate([self._vector(row) for row in ids]))
+
+    def _vector(self, ids: NDArray[np.int64]) -> Vectors:
+        """The vector (1, dim) of one text's ids (length,)."""
         if self.stored.record.takes_short_ids:
-            # What follows the longest text's end is padding that nothing looks at.
-            length = int((ids != 0).any(axis=0).nonzero()[0].max()) + 1
-            ids = np.ascontiguousarray(ids[:, : max(length, SHORTEST_IDS)])
-        (vectors,) = self._session.run(["vectors"], {"ids": ids})
-        return TextEncoding(np.ascontiguousarray(vectors))
+            # What follows the text's end is padding that nothing looks at.
+            length = int((ids != 0).nonzero()[0].max()) + 1
+            ids = ids[: max(length, SHORTEST_IDS)]
+        (vectors,) = self._session.run(["vectors"], {"ids": np.ascontiguousarray(ids[np.newaxis])})
+        return vectors
 
 
 def has_graphics_card() -> bool:

@@ -86,11 +86,25 @@ def test_words_are_nearest_to_the_photograph_they_describe(
     assert list(photos)[best] == photo
 
 
-def test_a_text_s_vector_hardly_depends_on_its_company(encoder: CompactEncoder) -> None:
-    alone = encoder.encode_texts(["a dog"]).vectors[0]
-    beside = encoder.encode_texts(["a dog", "a very long text " * 8]).vectors[0]
-    # Eight-bit products share one scale a batch, so company shows in the second decimal.
-    assert float(alone @ beside) > 0.98
+def test_a_text_s_encoding_does_not_depend_on_its_company(encoder: CompactEncoder) -> None:
+    alone = encoder.encode_texts(["a dog"])
+    beside = encoder.encode_texts(["a dog", "a very long text " * 8])
+    assert alone.word_tokens is not None and beside.word_tokens is not None
+    assert beside.word_mask is not None
+    np.testing.assert_array_equal(alone.vectors[0], beside.vectors[0])
+    words = alone.word_tokens.shape[1]
+    np.testing.assert_array_equal(alone.word_tokens[0], beside.word_tokens[0, :words])
+    assert not beside.word_mask[0, words:].any()
+
+
+def test_a_single_text_or_pixels_of_another_shape_are_refused(encoder: CompactEncoder) -> None:
+    with pytest.raises(TypeError, match="put a single text in a list"):
+        encoder.encode_texts("a dog")
+    assert encoder.encode_texts([]).vectors.shape[0] == 0
+    with pytest.raises(ValueError, match="shape"):
+        encoder.encode_images(np.zeros((1, 10, 10, 3), np.uint8))
+    with pytest.raises(TypeError, match="uint8"):
+        encoder.encode_images(np.zeros((1, 288, 288, 3), np.float32))
 
 
 @pytest.mark.parametrize(

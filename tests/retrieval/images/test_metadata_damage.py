@@ -13,10 +13,26 @@ from datetime import datetime
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from metadata_samples import XMP_HEAD, XMP_MORE_HEAD, box, gif, heif, jpeg, png, tiff, xmp
-from test_metadata_formats import BLOCK, PACKET, WITH_EXIF, WITH_IPTC, WITH_XMP
 
 from retrieval.images.metadata import ImageMetadata, read_metadata
+from tests.retrieval.images.metadata_samples import (
+    XMP_HEAD,
+    XMP_MORE_HEAD,
+    box,
+    gif,
+    heif,
+    jpeg,
+    png,
+    tiff,
+    xmp,
+)
+from tests.retrieval.images.test_metadata_formats import (
+    BLOCK,
+    PACKET,
+    WITH_EXIF,
+    WITH_IPTC,
+    WITH_XMP,
+)
 
 SAMPLES = [make() for table in (WITH_EXIF, WITH_XMP, WITH_IPTC) for make in table.values()]
 INTERESTING = [0, 1, 0x7F, 0x80, 0xFF]

@@ -6,7 +6,9 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from metadata_samples import (
+
+from retrieval.images.metadata import ImageMetadata, read_metadata
+from tests.retrieval.images.metadata_samples import (
     ASCII,
     LONG,
     ORIGINAL,
@@ -23,8 +25,6 @@ from metadata_samples import (
     tiff,
     xmp,
 )
-
-from retrieval.images.metadata import ImageMetadata, read_metadata
 
 BYTE, UNDEFINED, DOUBLE = 1, 7, 12
 MOMENT = datetime(2021, 7, 18, 16, 4, 5)

@@ -9,7 +9,10 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from metadata_samples import (
+from PIL import Image
+
+from retrieval.images.metadata import ImageMetadata, read_metadata
+from tests.retrieval.images.metadata_samples import (
     ASCII,
     DIGITIZED,
     EDITED,
@@ -38,9 +41,6 @@ from metadata_samples import (
     webp,
     xmp,
 )
-from PIL import Image
-
-from retrieval.images.metadata import ImageMetadata, read_metadata
 
 DATA = Path(__file__).parents[2] / "data" / "metadata"
 MOMENT = datetime(2021, 7, 18, 16, 4, 5)

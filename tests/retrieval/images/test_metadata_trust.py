@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 import pytest
-from metadata_samples import (
+
+from retrieval.images.metadata import ImageMetadata, read_metadata
+from tests.retrieval.images.metadata_samples import (
     ASCII,
     DIGITIZED,
     ORIGINAL,
@@ -24,8 +26,6 @@ from metadata_samples import (
     tiff,
     xmp,
 )
-
-from retrieval.images.metadata import ImageMetadata, read_metadata
 
 # Each source of a date, by trust; what it says is the year.
 XMP_DATES = {
