@@ -6,11 +6,13 @@ Each command lives in a module of its own under `cli.commands` and loads when it
 
 from __future__ import annotations
 
+import difflib
 import gc
 import logging
 import os
 import sys
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -41,6 +43,10 @@ EXIT_CODES = (
 )
 
 
+class _ReaderGoneError(Exception):
+    """Nobody reads our output any more. Click would make exit code 1 of a BrokenPipeError."""
+
+
 class CommandGroup(click.Group):
     """A group whose commands are imported when they are called."""
 
@@ -56,13 +62,35 @@ class CommandGroup(click.Group):
         command: click.Command = module.command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that is meant; for a name that is none, the nearest one is proposed."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            near = difflib.get_close_matches(name, COMMANDS, n=1)
+            hint = f" Did you mean `{near[0]}`?" if near else " `mmsearch --help` lists them."
+            ctx.fail(f"There is no command `{name}`.{hint}")
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; raises `_ReaderGoneError` in place of BrokenPipeError."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _ReaderGoneError from error
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands, without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
 
-@click.group(cls=CommandGroup, epilog=EXIT_CODES)
+@click.group(
+    cls=CommandGroup,
+    epilog=EXIT_CODES,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.option(
     "--index-dir",
     type=click.Path(file_okay=False),
@@ -98,8 +126,9 @@ def main() -> None:
         code = error.exit_code
     except KeyboardInterrupt:
         code = INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output, as `head`, has seen enough.
+    except (BrokenPipeError, _ReaderGoneError):
+        # Whoever read our output, as `head`, has seen enough: that is no failure. What is left
+        # goes nowhere, else the interpreter would try to write it and complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except OSError as error:

@@ -1,4 +1,4 @@
-"""`mmsearch models`: what can be given to --model."""
+"""`mmsearch models`: what can be given to --model, and what to --rerank."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from cli.output.terminal import size, write_json
 @click.option("--all", "everything", is_flag=True, help="Also list open_clip's own models.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 def command(everything: bool, as_json: bool) -> None:
-    """List the models that `mmsearch index --model` takes."""
+    """List the models for `mmsearch index --model`, and the rerankers for `query --rerank`."""
     from retrieval.encoders.registry import ModelInfo, list_models, list_open_clip_models
+    from retrieval.rerankers.registry import list_rerankers
 
     models = list_models()
     if everything:
@@ -26,7 +27,10 @@ def command(everything: bool, as_json: bool) -> None:
             if name not in listed
         ]
     if as_json:
-        write_json([asdict(model) for model in models])
+        write_json(
+            [asdict(model) | {"kind": "encoder"} for model in models]
+            + [asdict(reranker) | {"kind": "reranker"} for reranker in list_rerankers()]
+        )
         return
     rows = [
         (
@@ -37,4 +41,7 @@ def command(everything: bool, as_json: bool) -> None:
         for model in models
     ]
     for line in table_lines(rows):
+        click.echo(line)
+    click.echo("\nRerankers, for `mmsearch query --rerank`:")
+    for line in table_lines([(one.name, one.description) for one in list_rerankers()]):
         click.echo(line)

@@ -21,7 +21,7 @@ DATE = click.DateTime(["%Y-%m-%d", "%Y-%m", "%Y"])
 
 
 @click.command("query")
-@click.argument("text", required=False)
+@click.argument("words", nargs=-1, metavar="[TEXT]...")
 @click.option(
     "--image",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -84,7 +84,7 @@ DATE = click.DateTime(["%Y-%m-%d", "%Y-%m", "%Y"])
 @click.pass_obj
 def command(
     index_dir: str | None,
-    text: str | None,
+    words: tuple[str, ...],
     image: Path | None,
     limit: int,
     within: str | None,
@@ -100,8 +100,12 @@ def command(
     show: bool,
     gallery: Path | None,
 ) -> None:
-    """Find the pictures that TEXT describes, best first."""
-    question = _question(text, image)
+    """Find the pictures that TEXT describes, best first. It needs no quotes."""
+    question = _question(" ".join(words) if words else None, image)
+    if as_json and (only_paths or with_nul):
+        raise click.UsageError("Choose one of --json and --paths (or -0): they are two outputs.")
+    if after is not None and before is not None and after >= before:
+        raise click.UsageError("--after is not earlier than --before: no time lies between them.")
     from retrieval.search.engine import SearchEngine
 
     with SearchEngine.open(index_dir) as engine:

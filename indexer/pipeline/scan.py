@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from indexer.pipeline.ignore import IgnoreRules, rules_on_the_way
 from retrieval.errors import ImageError
 from retrieval.images.decode import SUFFIXES
 
@@ -41,18 +42,23 @@ class Scan:
 def scan(root: Path, below: str = "") -> Scan:
     """All picture files of a root, or of a folder or single file `below` it, in a fixed order.
 
-    Hidden files and folders are passed over. Symbolic links are followed, those to folders after
-    everything else: a folder is entered once, under its own name where it has one here. A link
-    that leads back to a folder above it is noted as a failure of kind `loop`.
+    Hidden files and folders are passed over, and what `indexer.pipeline.ignore` tells of. Symbolic
+    links are followed, those to folders after everything else: a folder is entered once, under its
+    own name where it has one here. A link that leads back to a folder above it is noted as a
+    failure of kind `loop`.
     """
     found = Scan()
     start = os.path.join(root, below) if below else os.fspath(root)  # noqa: PTH118
     try:
-        if os.path.isfile(start):  # noqa: PTH113
+        rules, is_passed_over = rules_on_the_way(os.fspath(root), below)
+        is_file = os.path.isfile(start)  # noqa: PTH113
+        if is_passed_over or (below and rules.passes_over(below, is_folder=not is_file)):
+            return found
+        if is_file:
             facts = os.stat(start)  # noqa: PTH116
             found.files.append(ScannedFile(below, facts.st_size, facts.st_mtime_ns))
             return found
-        _Walk(found).run(start, below)
+        _Walk(found).run(start, below, rules)
     except (FileNotFoundError, NotADirectoryError):
         return found
     except OSError as error:
@@ -64,11 +70,15 @@ def scan(root: Path, below: str = "") -> Scan:
 
 @dataclass(frozen=True)
 class _Folder:
-    """A folder to look into. `above` identifies it and every folder on the way to it."""
+    """A folder to look into. `above` identifies it and every folder on the way to it.
+
+    `rules` are those of the folders above it.
+    """
 
     path: str
     relative: str
     above: tuple[_Identity, ...]
+    rules: IgnoreRules
 
 
 class _Walk:
@@ -80,12 +90,12 @@ class _Walk:
         self._folders: deque[_Folder] = deque()
         self._links: deque[_Folder] = deque()
 
-    def run(self, start: str, relative: str) -> None:
+    def run(self, start: str, relative: str, rules: IgnoreRules) -> None:
         identity = _identity(start)
         self._entered.add(identity)
         if identity[0] != _identity(os.path.join(start, os.pardir))[0]:  # noqa: PTH118
             self._found.disks.append(relative)
-        self._look_into(_Folder(start, relative, (identity,)))
+        self._look_into(_Folder(start, relative, (identity,), rules))
         self._found.is_empty = not self._found.failures and not any(os.scandir(start))
         while self._folders or self._links:
             if self._folders:
@@ -97,6 +107,7 @@ class _Walk:
         try:
             with os.scandir(folder.path) as entries:
                 listing = sorted(entries, key=lambda entry: entry.name)
+            rules = folder.rules.entering(folder.relative, folder.path)
         except OSError as error:
             self._found.failures[folder.relative] = _unreadable(error)
             return
@@ -105,18 +116,22 @@ class _Walk:
                 continue
             path = f"{folder.relative}/{entry.name}" if folder.relative else entry.name
             try:
-                self._look_at(entry, path, folder)
+                self._look_at(entry, path, folder, rules)
             except OSError as error:
                 self._found.failures[path] = _unreadable(error)
 
-    def _look_at(self, entry: os.DirEntry[str], path: str, folder: _Folder) -> None:
+    def _look_at(
+        self, entry: os.DirEntry[str], path: str, folder: _Folder, rules: IgnoreRules
+    ) -> None:
         if entry.is_dir(follow_symlinks=False):
-            self._enter(_Folder(entry.path, path, folder.above))
+            if not rules.passes_over(path, is_folder=True):
+                self._enter(_Folder(entry.path, path, folder.above, rules))
         elif _has_image_suffix(entry.name) and entry.is_file():
-            facts = entry.stat()
-            self._found.files.append(ScannedFile(path, facts.st_size, facts.st_mtime_ns))
-        elif entry.is_symlink() and entry.is_dir():
-            self._links.append(_Folder(entry.path, path, folder.above))
+            if not rules.passes_over(path, is_folder=False):
+                facts = entry.stat()
+                self._found.files.append(ScannedFile(path, facts.st_size, facts.st_mtime_ns))
+        elif entry.is_symlink() and entry.is_dir() and not rules.passes_over(path, is_folder=True):
+            self._links.append(_Folder(entry.path, path, folder.above, rules))
 
     def _enter(self, folder: _Folder) -> None:
         try:
@@ -132,7 +147,8 @@ class _Walk:
             self._entered.add(identity)
             if identity[0] != folder.above[-1][0]:
                 self._found.disks.append(folder.relative)
-            self._folders.append(_Folder(folder.path, folder.relative, (*folder.above, identity)))
+            above = (*folder.above, identity)
+            self._folders.append(_Folder(folder.path, folder.relative, above, folder.rules))
 
 
 def _identity(folder: str) -> _Identity:

@@ -118,8 +118,12 @@ def test_paths_ended_by_nul_are_the_names_byte_for_byte(tmp_path: Path, photos: 
 
 
 def test_an_answer_can_be_kept_to_a_folder(tmp_path: Path, photos: Path, photo_index: Path) -> None:
-    found = mmsearch("query", "a cat", "--in", tmp_path, "--json", index_dir=photo_index)
-    assert json.loads(found.stdout) == []
+    one = photos / "coffee.png"
+    found = mmsearch("query", "a cat", "--in", one, "--json", index_dir=photo_index)
+    assert [hit["path"] for hit in json.loads(found.stdout)] == [str(one)]
+    elsewhere = mmsearch("query", "a cat", "--in", tmp_path, "--json", index_dir=photo_index)
+    assert elsewhere.returncode == 1
+    assert b"is indexed" in elsewhere.stderr
 
 
 def test_asking_without_an_index_says_how_to_make_one(tmp_path: Path) -> None:

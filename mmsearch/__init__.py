@@ -1,0 +1,79 @@
+"""Find pictures by what is in them: the public API under the name that one installs.
+
+>>> from mmsearch import SearchEngine, index_folders
+>>> index_folders(["photos"])
+>>> with SearchEngine.open() as engine:
+...     print(engine.search("a dog on a beach")[0].path)
+
+Names load when they are first used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from retrieval.errors import (
+    CatalogError,
+    DamagedCatalogError,
+    EncoderMismatchError,
+    ImageError,
+    IndexBusyError,
+    IndexMissingError,
+    MmsearchError,
+    StorageError,
+    UnknownModelError,
+)
+
+if TYPE_CHECKING:
+    from indexer.pipeline.run import index_folders
+    from indexer.report import IndexReport, Progress
+    from retrieval.encoders.base import Encoder
+    from retrieval.encoders.registry import load_encoder
+    from retrieval.search.engine import SearchEngine
+    from retrieval.search.explain import Explanation
+    from retrieval.search.hit import Hit
+
+    __version__: str
+
+_LAZY = {
+    "Encoder": "retrieval.encoders.base",
+    "Explanation": "retrieval.search.explain",
+    "Hit": "retrieval.search.hit",
+    "IndexReport": "indexer.report",
+    "Progress": "indexer.report",
+    "SearchEngine": "retrieval.search.engine",
+    "index_folders": "indexer.pipeline.run",
+    "load_encoder": "retrieval.encoders.registry",
+}
+
+__all__ = [
+    "CatalogError",
+    "DamagedCatalogError",
+    "Encoder",
+    "EncoderMismatchError",
+    "Explanation",
+    "Hit",
+    "ImageError",
+    "IndexBusyError",
+    "IndexMissingError",
+    "IndexReport",
+    "MmsearchError",
+    "Progress",
+    "SearchEngine",
+    "StorageError",
+    "UnknownModelError",
+    "__version__",
+    "index_folders",
+    "load_encoder",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("mmsearch")
+    raise AttributeError(f"module 'mmsearch' has no attribute {name!r}")
