@@ -12,11 +12,17 @@ $(BIN)/mmsearch: pyproject.toml
 	$(BIN)/pip install --quiet -e '.[test]'
 	@touch $@
 
+# A venv of its own for the demo: the built-in model needs neither torch nor open_clip.
+.venv-demo/bin/mmsearch: pyproject.toml
+	$(PYTHON) -m venv .venv-demo
+	.venv-demo/bin/pip install --quiet -e '.[demo]'
+	@touch $@
+
 # Index real photographs, ask three questions, write a gallery of the answers.
-demo: $(BIN)/mmsearch
-	$(BIN)/python samples/photos.py demo/photos
-	$(BIN)/mmsearch --index-dir demo/index index demo/photos
-	$(BIN)/python -m examples.gallery demo/photos demo/index demo/gallery.html \
+demo: .venv-demo/bin/mmsearch
+	.venv-demo/bin/python -m samples.photos demo/photos
+	.venv-demo/bin/mmsearch --index-dir demo/index index demo/photos
+	.venv-demo/bin/python -m examples.gallery demo/photos demo/index demo/gallery.html \
 		"a cat" "a rocket on its launch pad" "a cup of coffee"
 
 test: lint scripts
@@ -36,4 +42,4 @@ scripts: $(BIN)/mmsearch
 	done
 
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) .venv-demo demo

@@ -42,7 +42,11 @@ def command(
     then on only if it finds their captions' pictures at least as well as the one before.
     """
     from retrieval.encoders.registry import load_encoder
+    from retrieval.encoders.requirements import require_packages
     from retrieval.evaluation.captions import read_captions
+
+    # Before the modules that define networks, which import torch.
+    require_packages("Training a reranker", "export", "torch", "onnx")
     from retrieval.rerankers.training.export import require_exporter
     from retrieval.rerankers.training.install import train_for_index
     from retrieval.rerankers.training.train import TrainingSettings

@@ -18,6 +18,7 @@ import numpy as np
 
 from retrieval.arguments import check_texts
 from retrieval.encoders.base import EncoderIdentity, ImageEncoding, Pixels, TextEncoding
+from retrieval.encoders.requirements import require_packages
 from retrieval.errors import UnknownModelError
 from retrieval.images.preprocess import Preprocessing
 
@@ -43,6 +44,7 @@ class OpenClipEncoder:
     def __init__(self, name: str) -> None:
         self._name = name
         self._lock = threading.Lock()
+        self._failure: UnknownModelError | None = None
 
     @cached_property
     def identity(self) -> EncoderIdentity:
@@ -86,13 +88,21 @@ class OpenClipEncoder:
     def loaded(self) -> LoadedOpenClip:
         """The model itself; the first use loads it."""
         with self._lock:
-            return LoadedOpenClip(self._name)
+            # A hub that cannot be reached is asked for minutes: once is enough for all threads.
+            if self._failure is not None:
+                raise self._failure
+            try:
+                return LoadedOpenClip(self._name)
+            except UnknownModelError as failure:
+                self._failure = failure
+                raise
 
 
 class LoadedOpenClip:
     """An open_clip model ready to run: weights, tokeniser, preprocessing. Loading takes seconds."""
 
     def __init__(self, name: str) -> None:
+        require_packages(f"The model {name}", "clip", "torch", "open_clip")
         import open_clip
         import torch
 

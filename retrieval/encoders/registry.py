@@ -8,6 +8,7 @@ from pathlib import Path
 from retrieval.encoders.base import Encoder
 from retrieval.encoders.compact import COMPACT_DIR, CompactEncoder
 from retrieval.encoders.precision import check_precision
+from retrieval.encoders.requirements import require_packages
 from retrieval.errors import UnknownModelError
 
 DEFAULT_MODEL = "compact"
@@ -76,6 +77,7 @@ def _exported() -> list[ModelInfo]:
 
 def list_open_clip_models() -> list[str]:
     """All pretrained models of open_clip as NAME/TAG. Imports open_clip, which takes seconds."""
+    require_packages("The list of open_clip's models", "clip", "torch", "open_clip")
     import open_clip
 
     return [f"{name}/{tag}" for name, tag in open_clip.list_pretrained()]

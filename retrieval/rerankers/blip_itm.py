@@ -6,7 +6,6 @@ Understanding and Generation* (ICML 2022), by transformers, which loads when fir
 
 from __future__ import annotations
 
-import importlib.util
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.encoders.requirements import require_packages
 from retrieval.errors import UnknownModelError
 from retrieval.fusion.scores import AddedScore, ScoreFusion
 from retrieval.images.preprocess import Preprocessing
@@ -42,10 +42,7 @@ class BlipItmReranker:
         fusion: ScoreFusion | None = None,
         cache_bytes: int = DEFAULT_MAX_BYTES,
     ) -> None:
-        if importlib.util.find_spec("transformers") is None:
-            raise UnknownModelError(
-                'Reranking with BLIP needs transformers: run `pip install "mmsearch[blip]"`.'
-            )
+        require_packages("Reranking with BLIP", "blip", "transformers", "torch")
         self._source = source
         self._fusion = fusion or AddedScore(1.0)
         self._cache_bytes = cache_bytes

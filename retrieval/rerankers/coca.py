@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.encoders.requirements import require_packages
 from retrieval.errors import UnknownModelError
 from retrieval.fusion.scores import ScoreFusion, StandardisedSum
 from retrieval.rerankers.base import Candidate, RerankQuery, Scores
@@ -41,6 +42,7 @@ class CocaReranker:
         fusion: ScoreFusion | None = None,
         cache_bytes: int = DEFAULT_MAX_BYTES,
     ) -> None:
+        require_packages(f"The reranker {name}", "clip", "torch", "open_clip")
         self._name = name
         self._fusion = fusion or StandardisedSum()
         self._cache_bytes = cache_bytes

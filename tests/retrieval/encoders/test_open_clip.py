@@ -149,3 +149,20 @@ def test_a_folder_without_a_model_says_so(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     with pytest.raises(UnknownModelError, match=r"open_clip_config\.json"):
         _ = load_encoder(str(tmp_path)).identity
+
+
+def test_a_model_that_cannot_be_downloaded_is_asked_for_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    def no_network(*arguments: object, **_options: object) -> None:
+        asked.append(arguments)
+        raise OSError("no network")
+
+    monkeypatch.setattr(open_clip, "create_model", no_network)
+    encoder = OpenClipEncoder("ViT-B-32/laion2b_s34b_b79k")
+    for _ in range(3):
+        with pytest.raises(UnknownModelError, match="no network"):
+            _ = encoder.preprocessing
+    assert len(asked) == 1
