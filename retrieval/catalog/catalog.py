@@ -1,8 +1,8 @@
 """The catalogue: the one truth about what is indexed, with which encoder, and what failed.
 
-This module opens and guards it; `picture_reading` and `vector_reading` hold what can be asked of
-it, `writing` what a writing transaction can do. SQL stands in this package only. SQLite by default,
-any database SQLAlchemy knows by URL.
+This module opens and guards it; `items` and `embeddings` hold what can be asked of it,
+`transaction` what a writing transaction can do. It is an SQLite file, reached through SQLAlchemy;
+`sqlite.quick_reader` reads the same tables without, for questions.
 """
 
 from __future__ import annotations

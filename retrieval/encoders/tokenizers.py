@@ -2,7 +2,7 @@
 tokenizers of Hugging Face from their own json.
 
 The steps are those of `open_clip.tokenizer` (from OpenAI's CLIP, MIT licence), token by token the
-same; `retrieval.encoders.onnx.export.tokenizers` writes the files that are read here.
+same; `retrieval.encoders.onnx.export.tokenizer` writes the files that are read here.
 """
 
 from __future__ import annotations
