@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.output.terminal import write_json, write_raw_path
+from cli.output.terminal import count, write_json, write_raw_path
 from retrieval.search.hit import Hit
 from retrieval.storage.paths import show_path
 
@@ -120,6 +120,8 @@ def command(
             candidates=candidates,
         )
         explanations = engine.explain_many(hits) if with_places else [None] * len(hits)
+        if after is not None or before is not None:
+            _tell_of_undated(engine.catalog.count_undated())
     if with_places and hits and not any(explanations):
         click.echo("Where the words were found is not known for these pictures.", err=True)
     if gallery is not None:
@@ -174,6 +176,14 @@ def _question(text: str | None, image: Path | None) -> str | Path:
     if not text.strip():
         raise click.UsageError("The question is empty: say what is to be seen on the picture.")
     return text
+
+
+def _tell_of_undated(undated: int) -> None:
+    if undated:
+        verb = "has" if undated == 1 else "have"
+        click.echo(
+            f"{count(undated, 'picture')} {verb} no known date and cannot be found by it.", err=True
+        )
 
 
 def _heat(explanation: Explanation | None) -> dict[str, Any]:

@@ -185,6 +185,12 @@ class ItemReading(CatalogBase):
         with self._reading() as connection:
             return np.fromiter(connection.execute(statement).scalars(), dtype=np.int64)
 
+    def count_undated(self) -> int:
+        """How many pictures have no known time, so that no question about time finds them."""
+        statement = select(func.count()).where(pictures.c.taken_at.is_(None))
+        with self._reading() as connection:
+            return connection.execute(statement).scalar_one()
+
     def failures(self) -> list[Failure]:
         """The files that could not be indexed, by path."""
         statement = (

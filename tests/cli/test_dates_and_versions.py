@@ -50,6 +50,12 @@ def test_a_question_is_kept_to_pictures_of_a_time(dated_index: Path) -> None:
     assert set(found(dated_index, "--after", "2021-07", "--before", "2022")) == {"coffee"}
 
 
+def test_pictures_without_a_date_are_counted_where_one_is_asked_for(dated_index: Path) -> None:
+    asked = mmsearch("query", "a picture", "--after", "2021", index_dir=dated_index)
+    assert asked.stderr.decode() == "1 picture has no known date and cannot be found by it.\n"
+    assert mmsearch("query", "a picture", index_dir=dated_index).stderr == b""
+
+
 @pytest.mark.parametrize(
     ("after", "before", "names"),
     [
