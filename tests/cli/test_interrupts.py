@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -69,13 +70,12 @@ def test_ctrl_c_while_indexing_keeps_what_was_done(photos: Path, tmp_path: Path)
 
 def _interrupt_once_begun(process: subprocess.Popen[str], index_dir: Path) -> None:
     from retrieval.catalog.sqlite.quick_reader import QuickReader
+    from retrieval.errors import IndexMissingError
 
     while process.poll() is None:
-        if (index_dir / "catalog.sqlite").exists():
-            reader = QuickReader.open(index_dir / "catalog.sqlite")
-            begun = reader.generation > 1
-            reader.close()
-            if begun:
+        # Until its first moment is over, the run has no catalogue or one without tables.
+        with suppress(IndexMissingError), QuickReader.open(index_dir / "catalog.sqlite") as reader:
+            if reader.generation > 1:
                 process.send_signal(signal.SIGINT)
                 return
         time.sleep(0.05)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from retrieval.catalog.records import Picture
 from retrieval.encoders.base import EncoderIdentity
+from retrieval.storage.closing import Closing
 
 if TYPE_CHECKING:
     from retrieval.catalog.catalog import Catalog
@@ -38,7 +39,7 @@ FROM pictures JOIN roots ON roots.id = pictures.root_id WHERE pictures.id IN ({m
 """
 
 
-class QuickReader:
+class QuickReader(Closing):
     """A catalogue for asking. Thread-safe.
 
     What it cannot make sense of is asked of `full`, whose errors speak to people.
