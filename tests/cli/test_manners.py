@@ -59,10 +59,15 @@ def test_an_error_about_the_picture_asked_with_names_it(photo_index: Path, tmp_p
     assert "torn.jpg" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_a_reader_that_has_seen_enough_ends_it_quietly(photo_index: Path) -> None:
+@pytest.mark.parametrize(
+    "arguments", [["query", "a cat", "-k", "18", "--json"], ["--help"], ["--version"]]
+)
+def test_a_reader_that_has_seen_enough_ends_it_quietly(
+    photo_index: Path, arguments: list[str]
+) -> None:
     run = [sys.executable, "-m", "cli.main", "--index-dir", str(photo_index)]
     command = subprocess.Popen(
-        [*run, "query", "a cat", "-k", "18", "--json"],
+        [*run, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
