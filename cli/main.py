@@ -17,6 +17,7 @@ from typing import Any
 import click
 
 from cli.exit_codes import INTERRUPTED
+from cli.remedies import EXIT_CODES, exit_code, in_words
 from retrieval.errors import MmsearchError, StorageError
 from retrieval.storage.disk import DISK_ERRORS
 
@@ -36,7 +37,7 @@ COMMANDS = {
     "eval": ("eval", "Measure how well captions find their pictures."),
     "train-reranker": ("train_reranker", "Train the reranker on your own captions."),
 }
-EXIT_CODES = (
+EPILOG = (
     "Exit codes: 0 done; 1 a general error, or files failed under --strict; 2 wrong usage, or no "
     "index yet; 3 the index was made with another model; 4 unknown model; 5 another process is "
     "writing; 6 the catalogue cannot be used; 7 the disk is full or fails; 130 interrupted."
@@ -95,7 +96,7 @@ class CommandGroup(click.Group):
 
 @click.group(
     cls=CommandGroup,
-    epilog=EXIT_CODES,
+    epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.option(
@@ -123,8 +124,8 @@ def main() -> None:
         code = group.main(standalone_mode=False)
         sys.stdout.flush()
     except MmsearchError as error:
-        click.echo(f"Error: {error}", err=True)
-        code = error.exit_code
+        click.echo(f"Error: {in_words(error)}", err=True)
+        code = exit_code(error)
     except click.Abort:
         click.echo("Stopped.", err=True)
         code = INTERRUPTED
@@ -144,7 +145,7 @@ def main() -> None:
             raise
         where = f" ({error.filename})" if error.filename else ""
         click.echo(f"Error: {error.strerror}{where}: see to the disk and run again.", err=True)
-        code = StorageError.exit_code
+        code = EXIT_CODES[StorageError]
     # The interpreter would look through all modules for garbage at the very end, for 0.1 s.
     gc.freeze()
     sys.exit(code)

@@ -38,8 +38,9 @@ def writer_lock(location: IndexDir) -> Iterator[WriterLock]:
             location.folder.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError, PermissionError) as error:
             raise CatalogError(
-                f"The index folder {location.folder} cannot be made ({error.strerror}): "
-                "choose another with --index-dir."
+                f"The index folder {location.folder} cannot be made ({error.strerror}).",
+                code="index-denied",
+                folder=location.folder,
             ) from error
         # A lock's own file may not be readable while it is held, so the id stands in another.
         holder = location.lock.with_suffix(".pid")
@@ -53,8 +54,9 @@ def writer_lock(location: IndexDir) -> Iterator[WriterLock]:
             ) from error
         except PermissionError as error:
             raise CatalogError(
-                f"The index in {location.folder} may not be written to ({error.strerror}): "
-                "choose another with --index-dir."
+                f"The index in {location.folder} may not be written to ({error.strerror}).",
+                code="index-denied",
+                folder=location.folder,
             ) from error
         try:
             was_cut_off = holder.exists()

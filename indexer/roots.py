@@ -38,7 +38,9 @@ def remove_folder(
             for root in around
         }
         if not ids and not inside and not any(failed.values()):
-            raise MmsearchError(f"The index knows nothing of {folder}: see `mmsearch status`.")
+            raise MmsearchError(
+                f"The index knows nothing of {folder}.", code="not-indexed", path=folder
+            )
         with catalog.transaction() as change:
             change.remove_pictures(ids)
             for root, paths in failed.items():
@@ -71,7 +73,7 @@ def move_root(
         moved = next((root for root in roots if root.path == source), None)
         if moved is None:
             raise MmsearchError(
-                f"{source} is not one of the indexed folders: see `mmsearch status`."
+                f"{source} is not one of the indexed folders.", code="not-indexed", path=source
             )
         if not target.is_dir():
             raise MmsearchError(f"There is no folder at {target}: check the path.")

@@ -1,70 +1,94 @@
 """The errors that mmsearch raises, one small tree.
 
-Every message is one sentence or two that name what is wrong and what to do; a program may
-show it to a person as it stands. Each class carries the exit code of the command line.
+    MmsearchError
+    ├── IndexMissingError        there is nothing to ask
+    ├── EncoderMismatchError     vectors of two models do not compare
+    ├── UnknownModelError        no such model, or its weights are missing
+    ├── IndexBusyError           another process writes
+    ├── CatalogError             the catalogue cannot be used
+    │   └── DamagedCatalogError  its file is damaged
+    ├── StorageError             the disk is full or fails
+    └── ImageError               one picture cannot be used
+
+Each error says what is wrong in a sentence that can be shown to a person as it stands, and carries
+a `code`, a stable word for programs, with the `facts` that the sentence is made of. What to do
+about it depends on where the person is: a command line or a web page looks that up by the code.
 """
 
 from __future__ import annotations
 
 
 class MmsearchError(Exception):
-    """Anything that mmsearch raises on purpose; its text is meant for a person."""
+    """Anything that mmsearch raises on purpose; its text is meant for a person.
 
-    exit_code = 1
+    `code` is a stable word for programs, the class's own unless one is given; `facts` are the
+    names and numbers of the text, by name.
+    """
+
+    code = "error"
+
+    def __init__(self, text: str, *, code: str | None = None, **facts: object) -> None:
+        super().__init__(text)
+        if code is not None:
+            self.code = code
+        self.facts = facts
 
 
 class IndexMissingError(MmsearchError):
     """There is no index to ask, or there is nothing in it."""
 
-    exit_code = 2
+    code = "index-missing"
 
 
 class EncoderMismatchError(MmsearchError):
     """The index was made with another encoder, whose vectors cannot be compared with these."""
 
-    exit_code = 3
+    code = "encoder-mismatch"
 
 
 class UnknownModelError(MmsearchError):
-    """No encoder or reranker goes by that name, or its weights cannot be had."""
+    """No encoder or reranker goes by that name, or its weights are not available."""
 
-    exit_code = 4
+    code = "unknown-model"
 
 
 class IndexBusyError(MmsearchError):
     """Another process is writing to the index."""
 
-    exit_code = 5
+    code = "index-busy"
 
 
 class CatalogError(MmsearchError):
     """The catalogue cannot be read or written."""
 
-    exit_code = 6
+    code = "catalog"
 
 
 class DamagedCatalogError(CatalogError):
     """The catalogue's file is damaged; `reason` is what the database says of it."""
 
+    code = "catalog-damaged"
+
     def __init__(self, text: str, reason: str) -> None:
-        super().__init__(text)
+        super().__init__(text, reason=reason)
         self.reason = reason
 
 
 class StorageError(MmsearchError):
     """The disk that holds the index is full, or fails."""
 
-    exit_code = 7
+    code = "storage"
 
 
 class ImageError(MmsearchError):
     """One picture cannot be read or decoded; the text says why.
 
-    `kind` groups reasons for counting: one of `unreadable`, `empty`, `not-a-picture`,
-    `damaged`, `too-large`, `vanished`, `loop`, `timeout`, `crashed`, `unsupported`.
+    `kind`, which is also the code, groups reasons for counting: one of `unreadable`, `empty`,
+    `not-a-picture`, `damaged`, `too-large`, `vanished`, `loop`, `timeout`, `crashed`,
+    `unsupported`.
     """
 
     def __init__(self, kind: str, reason: str) -> None:
-        super().__init__(reason)
+        super().__init__(reason, code=kind)
         self.kind = kind
         self.reason = reason

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.output.terminal import count, write_json
+from cli.remedies import of_finding
 from retrieval.storage.paths import show_path
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def command(index_dir: str | None, content: bool, fix: bool, as_json: bool) -> i
 def _report_lines(report: CheckReport) -> list[str]:
     lines = []
     for finding in report.findings:
-        lines.append(f"{finding.sentence} {finding.remedy}")
+        lines.append(f"{finding.sentence} {of_finding(finding.kind)}")
         lines += [f"    {show_path(path)}" for path in finding.paths]
         if finding.paths and finding.count > len(finding.paths):
             lines.append(f"    and {finding.count - len(finding.paths):,} more")
@@ -89,7 +90,7 @@ def _record(report: CheckReport, mended: FixReport | None) -> dict[str, Any]:
                 "kind": finding.kind,
                 "count": finding.count,
                 "sentence": finding.sentence,
-                "remedy": finding.remedy,
+                "remedy": of_finding(finding.kind),
                 "paths": [str(path) for path in finding.paths],
             }
             for finding in report.findings

@@ -53,7 +53,7 @@ def back_up(
     if target.is_dir():
         raise MmsearchError(f"{target} is a folder: name a file in it.")
     if target.exists() and (not replace or target.samefile(location.catalog)):
-        raise MmsearchError(f"{target} is there already: name another file, or give --force.")
+        raise MmsearchError(f"{target} is there already.", code="file-exists", path=target)
     if not target.parent.is_dir():
         raise MmsearchError(f"There is no folder {target.parent}: make it first.")
     return copy_catalog(location.catalog, target)
@@ -82,8 +82,9 @@ def restore(
         was_there = location.catalog.exists() and location.catalog.stat().st_size > 0
         if was_there and not replace:
             raise MmsearchError(
-                f"There is an index in {location.folder} already: give --force to keep it under "
-                "another name and put the backup in its place."
+                f"There is an index in {location.folder} already.",
+                code="index-exists",
+                folder=location.folder,
             )
         kept = _put_in_place(source, location, was_there)
         with Catalog.create(location.catalog) as catalog:

@@ -13,22 +13,19 @@ if TYPE_CHECKING:
     from indexer.maintenance.check import Examination
 
 EXAMPLES = 5
-FIX = "`mmsearch check --fix` mends that."
-_READ = "`mmsearch index` reads them."
 
 
 @dataclass(frozen=True)
 class Finding:
     """One sort of difference between the parts of an index.
 
-    `kind` is a word for programs, `count` how many things it is about. `sentence` says what
-    differs, `remedy` what to do. `paths` are some of the pictures that it is about.
+    `kind` is a word for programs, by which a front end knows what to do about it; `count` is how
+    many things it is about, `sentence` says what differs, `paths` are some of the pictures.
     """
 
     kind: str
     count: int
     sentence: str
-    remedy: str
     paths: tuple[Path, ...] = ()
 
 
@@ -40,8 +37,6 @@ def in_words(catalog: Catalog, seen: Examination) -> Iterator[Finding]:
             "damage",
             len(lines),
             f"The catalogue is damaged ({lines[0]}).",
-            "`mmsearch repair` saves what can be read; `mmsearch restore FILE --force` puts a "
-            "backup in its place.",
         )
         return
     yield from _about_vectors(catalog, seen)
@@ -59,65 +54,52 @@ def _about_vectors(catalog: Catalog, seen: Examination) -> Iterator[Finding]:
         ("wrong-length", defects.wrong_length, "{} with a vector that is not of unit length."),
     ):
         if ids:
-            yield _of_pictures(catalog, kind, ids, what, FIX)
+            yield _of_pictures(catalog, kind, ids, what)
     if defects.without_picture:
         count = len(defects.without_picture)
         what = "vector belongs" if count == 1 else "vectors belong"
-        yield Finding("orphan-vectors", count, f"{count:,} {what} to no picture.", FIX)
+        yield Finding("orphan-vectors", count, f"{count:,} {what} to no picture.")
     if defects.without_root:
         yield _of_pictures(
             catalog,
             "no-folder",
             defects.without_root,
             "{} in a folder that the catalogue does not know.",
-            "`mmsearch index FOLDER` adds those of a folder anew.",
         )
 
 
 def _about_the_copy(seen: Examination) -> Iterator[Finding]:
     copy = seen.copy
     if copy.unusable:
-        yield Finding("vector-index", 1, f"The vector index is {copy.unusable}.", FIX)
+        yield Finding("vector-index", 1, f"The vector index is {copy.unusable}.")
     elif copy.lacking or copy.foreign:
         yield Finding(
             "vector-index",
             copy.lacking + copy.foreign,
             f"The vector index lacks {copy.lacking:,} of the catalogue's pictures and has "
             f"{copy.foreign:,} that it should not have.",
-            FIX,
         )
 
 
 def _about_files(catalog: Catalog, seen: Examination) -> Iterator[Finding]:
     files = seen.files
-    for kind, ids, what, remedy in (
-        (
-            "missing",
-            files.missing,
-            "{} whose file is no longer there.",
-            "`mmsearch index` looks where they are, and forgets those that are gone.",
-        ),
-        ("changed", files.changed, "{} whose file was changed since it was read.", _READ),
+    for kind, ids, what in (
+        ("missing", files.missing, "{} whose file is no longer there."),
+        ("changed", files.changed, "{} whose file was changed since it was read."),
         (
             "altered",
             files.altered,
             "{} whose file has another content, though its size and time are the same.",
-            "`mmsearch check --content --fix` marks them, and `mmsearch index` reads them then.",
         ),
-        (
-            "unreadable",
-            files.unreadable,
-            "{} whose file cannot be looked at.",
-            "See to it that you may read them.",
-        ),
+        ("unreadable", files.unreadable, "{} whose file cannot be looked at."),
     ):
         if ids:
-            yield _of_pictures(catalog, kind, ids, what, remedy)
+            yield _of_pictures(catalog, kind, ids, what)
 
 
 def _about_tokens(catalog: Catalog, seen: Examination) -> Iterator[Finding]:
     if seen.tokens.is_damaged:
-        yield Finding("tokens-damaged", 1, "The cache of patch tokens is damaged.", FIX)
+        yield Finding("tokens-damaged", 1, "The cache of patch tokens is damaged.")
     for kind, ids, what in (
         ("odd-tokens", seen.tokens.odd_ids, "{} with patch tokens of the wrong size."),
         (
@@ -127,20 +109,18 @@ def _about_tokens(catalog: Catalog, seen: Examination) -> Iterator[Finding]:
         ),
     ):
         if ids:
-            yield _of_pictures(catalog, kind, ids, what, FIX)
+            yield _of_pictures(catalog, kind, ids, what)
     if seen.orphan_tokens:
         count = len(seen.orphan_tokens)
         whose = "picture that is" if count == 1 else "pictures that are"
         yield Finding(
-            "orphan-tokens", count, f"Patch tokens of {count:,} {whose} not in the catalogue.", FIX
+            "orphan-tokens", count, f"Patch tokens of {count:,} {whose} not in the catalogue."
         )
 
 
-def _of_pictures(
-    catalog: Catalog, kind: str, ids: Collection[int], what: str, remedy: str
-) -> Finding:
+def _of_pictures(catalog: Catalog, kind: str, ids: Collection[int], what: str) -> Finding:
     count = len(ids)
     shown = catalog.items(sorted(ids)[:EXAMPLES]).values()
     images = f"{count:,} " + ("picture" if count == 1 else "pictures")
     paths = tuple(image.path for image in shown)
-    return Finding(kind, count, what.format(images), remedy, paths)
+    return Finding(kind, count, what.format(images), paths)

@@ -158,10 +158,7 @@ def _encoder(location: IndexDir, dim: int, model: str | None) -> EncoderIdentity
     is_proven = fingerprint == identity.fingerprint or (model is not None and fingerprint is None)
     if identity.dim == dim and is_proven:
         return identity
-    raise CatalogError(
-        "The catalogue no longer says which model made it: name it with "
-        "`mmsearch repair --model NAME`."
-    )
+    raise CatalogError("The catalogue no longer says which model made it.", code="model-forgotten")
 
 
 def _keep_damaged(path: Path) -> Path:

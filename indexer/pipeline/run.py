@@ -31,10 +31,10 @@ from indexer.pipeline.write import BatchWriter, batches
 from indexer.report import IndexReport, Progress, SilentProgress
 from retrieval.arguments import check_paths
 from retrieval.catalog import Catalog, KnownFile
-from retrieval.encoders.base import Encoder, EncoderIdentity
+from retrieval.encoders.base import Encoder
+from retrieval.encoders.identity import mismatch, require_same_identity
 from retrieval.encoders.precision import check_precision
 from retrieval.encoders.registry import DEFAULT_MODEL, load_encoder
-from retrieval.errors import EncoderMismatchError
 from retrieval.images.decoder_pool import DecoderPool
 from retrieval.storage.index_dir import IndexDir, resolve_index_dir
 from retrieval.storage.patch_tokens import PatchTokenStore
@@ -109,8 +109,8 @@ class _EncoderChoice:
         self._loaded: Encoder | None = None
         own = self._made_by.name if self._made_by else None
         self._name = (encoder.identity.name if encoder else model) or own or DEFAULT_MODEL
-        if own is not None and self._name != own:
-            raise self._mismatch(self._name)
+        if self._made_by is not None and self._name != own:
+            raise mismatch(self._made_by, self._name)
 
     @property
     def encoder(self) -> Encoder:
@@ -123,18 +123,9 @@ class _EncoderChoice:
 
     def _load(self) -> Encoder:
         chosen = self._given or load_encoder(self._name, self._precision)
-        if self._made_by is not None and chosen.identity != self._made_by:
-            raise self._mismatch(f"{chosen.identity.name} ({chosen.identity.fingerprint[:8]})")
+        if self._made_by is not None:
+            require_same_identity(self._made_by, chosen.identity)
         return chosen
-
-    def _mismatch(self, other: str) -> EncoderMismatchError:
-        made_by: EncoderIdentity | None = self._made_by
-        assert made_by is not None
-        return EncoderMismatchError(
-            f"The index was made with {made_by.name} ({made_by.fingerprint[:8]}), and {other} "
-            "would not fit in: make another with `mmsearch --index-dir OTHER index FOLDER "
-            "--model NAME`."
-        )
 
 
 class _Run:

@@ -61,10 +61,7 @@ class Catalog(ItemReading, EmbeddingReading):
         Raises IndexMissingError where there is none, CatalogError where it cannot be read or was
         made by a newer version of mmsearch.
         """
-        missing = IndexMissingError(
-            f"There is no index in {path.parent}: make one with "
-            "`mmsearch index FOLDER`, FOLDER being where your pictures are."
-        )
+        missing = IndexMissingError(f"There is no index in {path.parent}.", folder=path.parent)
         if not path.exists():
             raise missing
         catalog = cls(sqlite_engine(path))
@@ -95,8 +92,9 @@ class Catalog(ItemReading, EmbeddingReading):
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CatalogError(
-                f"The index folder {path.parent} cannot be made ({error.strerror}): choose another "
-                "with --index-dir."
+                f"The index folder {path.parent} cannot be made ({error.strerror}).",
+                code="index-denied",
+                folder=path.parent,
             ) from error
         is_new = not path.exists()
         engine = sqlite_engine(path)
@@ -243,7 +241,9 @@ class Catalog(ItemReading, EmbeddingReading):
         if version > SCHEMA_VERSION:
             raise CatalogError(
                 f"The index was made by a newer mmsearch (its format is {version}, this program "
-                f"knows {SCHEMA_VERSION}): update mmsearch, or use another --index-dir."
+                f"knows {SCHEMA_VERSION}): update mmsearch.",
+                code="catalog-newer",
+                version=version,
             )
 
 

@@ -173,8 +173,7 @@ class ItemReading(CatalogBase):
         """
         if self._version < pictures.c.taken_at.info["since"]:
             raise CatalogError(
-                "This index does not know yet when its pictures were taken: run `mmsearch index` "
-                "once without a path, and it looks."
+                "This index does not know yet when its pictures were taken.", code="facts-unread"
             )
         conditions: list[ColumnElement[bool]] = [pictures.c.taken_at.is_not(None)]
         if after is not None:

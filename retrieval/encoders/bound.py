@@ -12,8 +12,8 @@ from retrieval.encoders.base import (
     Pixels,
     TextEncoding,
 )
+from retrieval.encoders.identity import require_same_identity
 from retrieval.encoders.registry import load_encoder
-from retrieval.errors import EncoderMismatchError
 from retrieval.images.preprocess import Preprocessing
 
 
@@ -22,11 +22,7 @@ def load_own_encoder(
 ) -> Encoder:
     """The encoder that made an index. Raises EncoderMismatchError, UnknownModelError."""
     encoder = given or load_encoder(made_by.name, precision)
-    if encoder.identity != made_by:
-        raise EncoderMismatchError(
-            f"The index was made with {made_by.name} ({made_by.fingerprint[:8]}), which is not "
-            f"the {encoder.identity.name} ({encoder.identity.fingerprint[:8]}) at hand."
-        )
+    require_same_identity(made_by, encoder.identity)
     return encoder
 
 

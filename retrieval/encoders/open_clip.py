@@ -148,7 +148,7 @@ def _resolve(name: str) -> tuple[str, str | None]:
         return f"local-dir:{folder}", None
     architecture, _, weights = name.partition("/")
     if architecture not in open_clip.list_models():
-        raise UnknownModelError(_unknown(architecture, open_clip.list_models()))
+        raise _unknown(architecture, open_clip.list_models())
     if not weights:
         tags = open_clip.list_pretrained_tags_by_model(architecture)
         example = f"{architecture}/{tags[0]}" if tags else f"{architecture}/FILE"
@@ -157,14 +157,14 @@ def _resolve(name: str) -> tuple[str, str | None]:
         return architecture, str(Path(weights).expanduser())
     tags = open_clip.list_pretrained_tags_by_model(architecture)
     if weights not in tags:
-        raise UnknownModelError(_unknown(weights, tags, f"weights of {architecture}"))
+        raise _unknown(weights, tags, f"weights of {architecture}")
     return architecture, weights
 
 
-def _unknown(name: str, known: Sequence[str], what: str = "model") -> str:
+def _unknown(name: str, known: Sequence[str], what: str = "model") -> UnknownModelError:
     close = get_close_matches(name, known, n=3)
-    hint = f"did you mean {' or '.join(close)}?" if close else "see `mmsearch models --all`."
-    return f"There is no {what} called {name}: {hint}"
+    hint = f"did you mean {' or '.join(close)}?" if close else "check how it is spelt."
+    return UnknownModelError(f"There is no {what} called {name}: {hint}", code="no-such-model")
 
 
 def _preprocessing(name: str, config: dict[str, Any]) -> Preprocessing:

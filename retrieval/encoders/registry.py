@@ -37,12 +37,12 @@ def load_encoder(name: str = DEFAULT_MODEL, precision: str = "auto") -> Encoder:
     if name == DEFAULT_MODEL or is_folder:
         if chosen == "fp32":
             raise UnknownModelError(
-                f"The model {name} comes in int8 alone: leave out --precision, or choose another "
-                "model."
+                f"The model {name} comes in int8 alone: ask for no other precision, or choose "
+                "another model."
             )
         return CompactEncoder() if name == DEFAULT_MODEL else CompactEncoder(Path(name), name)
     if not name.strip():
-        raise UnknownModelError("A model needs a name: see `mmsearch models`.")
+        raise UnknownModelError("A model needs a name.", code="no-such-model")
     from retrieval.encoders.onnx.encoder import OnnxEncoder
 
     return OnnxEncoder(name, chosen)
@@ -54,7 +54,7 @@ def list_models() -> list[ModelInfo]:
     return [
         ModelInfo(DEFAULT_MODEL, "built in: small, fast, needs no network", size),
         ModelInfo(STEP_UP_MODEL, "open_clip: a good step up, downloaded once", None),
-        ModelInfo("NAME/TAG", "any model of open_clip: `mmsearch models --all` lists them", None),
+        ModelInfo("NAME/TAG", "any model of open_clip", None),
         ModelInfo("NAME/FILE", "an open_clip model with a checkpoint of your own", None),
         *_exported(),
     ]

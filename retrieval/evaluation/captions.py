@@ -127,6 +127,6 @@ def _of_split(path: Path, images: list[CaptionedImage], split: str | None) -> li
     kept = [picture for picture in images if picture.split == split]
     if not kept:
         known = sorted({picture.split for picture in images if picture.split})
-        there = f"it has {', '.join(known)}" if known else "it names none, so leave --split out"
+        there = f"it has {', '.join(known)}" if known else "it names none, so ask for none"
         raise CaptionsError(f"{path} has no split called {split}: {there}.")
     return kept

@@ -84,7 +84,9 @@ def encode_set(
     if not used:
         raise CaptionsError(
             f"None of the {len(pictures)} pictures that the captions name could be read below "
-            f"{images}: check --images."
+            f"{images}: check the folder.",
+            code="captions",
+            folder=images,
         )
     captions = tuple(caption for image in used for caption in image.captions)
     owner = np.repeat(np.arange(len(used)), [len(image.captions) for image in used])

@@ -1,4 +1,4 @@
-"""The protocol of `mmsearch eval`: rank both ways, rerank, measure, time.
+"""The protocol of an evaluation: rank both ways, rerank, measure, time.
 
 Text to image asks each caption for its picture; image to text asks each picture for any of its
 captions. The second stage sees only the candidates that the first one put in front.

@@ -63,14 +63,15 @@ class CompactReranker:
             weight = None
         if weight is None or not model.is_file():
             raise UnknownModelError(
-                f"The model {encoder.identity.name} carries no reranker: train one with "
-                "`mmsearch train-reranker`, or search with reranking off."
+                f"The model {encoder.identity.name} carries no reranker.",
+                code="no-reranker",
+                model=encoder.identity.name,
             )
         return cls(model, encoder.token_grid, NAME, weight)
 
     @classmethod
     def trained(cls, folder: Path, encoder: CompactEncoder) -> Self:
-        """The one that `mmsearch train-reranker` wrote to `folder`.
+        """The one that was trained for an index and lies in `folder`.
 
         Raises UnknownModelError where there is none, or it belongs to another encoder.
         """
@@ -78,7 +79,9 @@ class CompactReranker:
         if settings["encoder"] != encoder.identity.fingerprint:
             raise UnknownModelError(
                 f"The reranker in {folder} was trained for another model than "
-                f"{encoder.identity.name}: train it again with `mmsearch train-reranker`."
+                f"{encoder.identity.name}: train it again.",
+                code="reranker-mismatch",
+                folder=folder,
             )
         model = folder / RERANKER_FILE
         return cls(model, encoder.token_grid, str(folder), float(settings["weight"]))
@@ -162,7 +165,7 @@ class CompactReranker:
 
 
 def is_trained_reranker(folder: Path) -> bool:
-    """Whether `mmsearch train-reranker` has put a reranker there."""
+    """Whether a reranker trained for an index lies there."""
     return (folder / RERANKER_FILE).is_file() and (folder / SETTINGS_FILE).is_file()
 
 
@@ -174,5 +177,5 @@ def _settings(folder: Path) -> dict[str, Any]:
         return {"encoder": str(found["encoder"]), "weight": float(found["weight"])}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UnknownModelError(
-            f"{folder} holds no reranker: give a folder that `mmsearch train-reranker` wrote."
+            f"{folder} holds no trained reranker.", code="no-reranker", folder=folder
         ) from error

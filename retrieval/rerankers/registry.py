@@ -70,7 +70,7 @@ def list_rerankers() -> list[RerankerInfo]:
         RerankerInfo(AUTO, "the index's own, else the built-in one, else none"),
         RerankerInfo(OFF, "none: the first stage's order"),
         RerankerInfo(COMPACT, "built in: cross-attention over cached patches"),
-        RerankerInfo("FOLDER", "one that `mmsearch train-reranker` wrote"),
+        RerankerInfo("FOLDER", "one trained for an index of your own"),
         RerankerInfo("coca_ViT-B-32/TAG", "open_clip CoCa: how likely it would say these words"),
         RerankerInfo(BLIP, "BLIP image-text matching; needs the extra mmsearch[blip]"),
     ]

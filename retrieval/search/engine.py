@@ -29,13 +29,9 @@ from retrieval.arguments import (
 from retrieval.catalog.records import Picture
 from retrieval.catalog.sqlite.quick_reader import QuickReader
 from retrieval.encoders.base import Encoder, Preloadable, TextEncoding
+from retrieval.encoders.identity import require_same_identity
 from retrieval.encoders.registry import load_encoder
-from retrieval.errors import (
-    EncoderMismatchError,
-    ImageError,
-    IndexMissingError,
-    MmsearchError,
-)
+from retrieval.errors import ImageError, IndexMissingError, MmsearchError
 from retrieval.rerankers.base import RerankQuery
 from retrieval.rerankers.registry import AUTO
 from retrieval.search.hit import Hit
@@ -98,8 +94,7 @@ class SearchEngine(Closing):
             made_by = reader.encoder
             if made_by is None:
                 raise IndexMissingError(
-                    f"The index in {location.folder} is empty: add pictures with "
-                    "`mmsearch index FOLDER`."
+                    f"The index in {location.folder} is empty.", folder=location.folder
                 )
             chosen = encoder if encoder is not None else load_encoder(made_by.name)
         except BaseException:
@@ -108,13 +103,7 @@ class SearchEngine(Closing):
         # Before the weights are read through for their fingerprint: the index opens meanwhile.
         engine = cls(reader, location, chosen)
         try:
-            if chosen.identity != made_by:
-                raise EncoderMismatchError(
-                    f"The index was made with {made_by.name} ({made_by.fingerprint[:8]}), and "
-                    f"{chosen.identity.name} ({chosen.identity.fingerprint[:8]}) cannot read it: "
-                    "make a new one with `mmsearch --index-dir OTHER index FOLDER "
-                    f"--model {chosen.identity.name}`."
-                )
+            require_same_identity(made_by, chosen.identity)
         except BaseException:
             engine.close()
             raise

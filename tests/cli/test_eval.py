@@ -46,5 +46,5 @@ def test_missing_and_damaged_pictures_are_reported_and_the_run_goes_on(
 
 
 def test_a_folder_without_any_of_the_pictures_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(CaptionsError, match="check --images"):
+    with pytest.raises(CaptionsError, match="check the folder"):
         _run(CAPTIONS, "--images", tmp_path, "--rerank", "off")

@@ -107,9 +107,9 @@ def test_a_backup_beside_a_writer_is_one_committed_state(tmp_path: Path) -> None
 
 def test_nothing_is_overwritten_unless_told(index: Path, library: Path, tmp_path: Path) -> None:
     back_up(tmp_path / "b", index)
-    with pytest.raises(MmsearchError, match="--force"):
+    with pytest.raises(MmsearchError, match="already"):
         back_up(tmp_path / "b", index)
-    with pytest.raises(MmsearchError, match="--force"):
+    with pytest.raises(MmsearchError, match="already"):
         restore(tmp_path / "b", index)
     paint(library / "new.png", 50)
     index_folders([library], index, encoder=ColorEncoder())

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cli.remedies import of_finding
 from indexer import check_index, fix_index, index_folders
 from indexer.lock import writer_lock
 from retrieval.catalog import Catalog
@@ -258,7 +259,7 @@ def test_damage_of_the_catalogue_itself_is_told_and_nothing_else_is_touched(inde
     others = {other: other.read_bytes() for other in index.glob("[tv]*") if other.is_file()}
     report = check_index(index, encoder=ColorEncoder())
     assert [finding.kind for finding in report.findings] == ["damage"]
-    assert "mmsearch restore" in report.findings[0].remedy
+    assert "mmsearch restore" in of_finding(report.findings[0].kind)
     fix_index(index, encoder=ColorEncoder())
     assert path.read_bytes() == bytes(data)
     assert {other: other.read_bytes() for other in others} == others

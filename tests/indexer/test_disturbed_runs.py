@@ -172,7 +172,7 @@ def test_damage_is_looked_for_after_a_writer_was_cut_off(tmp_path: Path) -> None
     index_folders([library], index_dir, encoder=ColorEncoder())
     damage_catalog(index_dir)
     (index_dir / "writer.pid").write_text(str(os.getpid()))
-    with pytest.raises(DamagedCatalogError, match="mmsearch repair"):
+    with pytest.raises(DamagedCatalogError, match="is damaged"):
         index_folders([library], index_dir, encoder=ColorEncoder())
 
 

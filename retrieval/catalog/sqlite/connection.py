@@ -82,10 +82,7 @@ def explain(error: BaseException | None, path: Path) -> MmsearchError:
 
 def damaged(path: Path, reason: str) -> DamagedCatalogError:
     """The error for a catalogue that is damaged."""
-    return DamagedCatalogError(
-        f"The catalogue {path} is damaged ({reason}): `mmsearch repair` saves what can be read.",
-        reason,
-    )
+    return DamagedCatalogError(f"The catalogue {path} is damaged ({reason}).", reason)
 
 
 def _may_write(path: Path) -> bool:

@@ -235,7 +235,8 @@ class OnnxEncoder:
             self._remember(loaded_now)
             raise EncoderMismatchError(
                 f"The weights that {self._name} stands for are others than when it was first used: "
-                "run this again, and make a new index with them."
+                "run this again, and make a new index with them.",
+                model=self._name,
             )
         loaded: LoadedOpenClip = self._by_torch.loaded
         if tower == "texts":

@@ -245,12 +245,14 @@ class _Course:
             )
         except Exception as error:  # torch.load raises nearly anything on a damaged file.
             raise RerankerTrainingError(
-                f"The checkpoint {path} cannot be read: delete it, or leave --resume out."
+                f"The checkpoint {path} cannot be read: delete it.", code="checkpoint", path=path
             ) from error
         if not same:
             raise RerankerTrainingError(
                 f"The checkpoint {path} is of another training (other captions, model or "
-                "settings): leave --resume out to begin anew."
+                "settings).",
+                code="checkpoint",
+                path=path,
             )
         self._network.load_state_dict(found["network"])
         self._optimiser.load_state_dict(found["optimiser"])

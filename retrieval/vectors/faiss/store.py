@@ -281,9 +281,7 @@ def _build(catalog: Catalog) -> Built:
     """A whole index from the catalogue's rows."""
     encoder = catalog.encoder
     if encoder is None:
-        raise IndexMissingError(
-            "Nothing has been indexed yet: give it a folder with `mmsearch index FOLDER`."
-        )
+        raise IndexMissingError("Nothing has been indexed yet.")
     count = catalog.count_pictures()
     kind = choose_kind(count, catalog.vector_index_choice or AUTO)
     if kind == FLAT_HALVES or not count:

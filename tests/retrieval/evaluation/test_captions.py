@@ -109,5 +109,5 @@ def test_an_unknown_split_is_refused_with_the_ones_there_are(tmp_path: Path) -> 
 
 def test_a_split_of_a_file_without_splits_is_refused(tmp_path: Path) -> None:
     file = _write(tmp_path, "image\tcaption\na.jpg\tA cat\n")
-    with pytest.raises(CaptionsError, match="leave --split out"):
+    with pytest.raises(CaptionsError, match="ask for none"):
         read_captions(file, split="test")

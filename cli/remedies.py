@@ -1,0 +1,85 @@
+"""What to do about what the library names: a sentence and an exit code for each of its codes.
+
+The library says what is wrong and knows no command; here it is said which command helps.
+"""
+
+from __future__ import annotations
+
+from retrieval.errors import (
+    CatalogError,
+    EncoderMismatchError,
+    IndexBusyError,
+    IndexMissingError,
+    MmsearchError,
+    StorageError,
+    UnknownModelError,
+)
+
+EXIT_CODES: dict[type[MmsearchError], int] = {
+    IndexMissingError: 2,
+    EncoderMismatchError: 3,
+    UnknownModelError: 4,
+    IndexBusyError: 5,
+    CatalogError: 6,
+    StorageError: 7,
+}
+
+# By an error's code; a fact stands in braces.
+OF_ERRORS = {
+    "index-missing": "Make one with `mmsearch index FOLDER`, FOLDER being where your pictures are.",
+    "index-denied": "Choose another with --index-dir.",
+    "index-exists": "Give --force to keep it under another name and put the backup in its place.",
+    "file-exists": "Name another file, or give --force.",
+    "not-indexed": "See `mmsearch status`.",
+    "encoder-mismatch": (
+        "Make another index with `mmsearch --index-dir OTHER index FOLDER --model {model}`."
+    ),
+    "no-such-model": "`mmsearch models --all` lists them.",
+    "no-reranker": "Train one with `mmsearch train-reranker`, or search with `--rerank off`.",
+    "reranker-mismatch": "`mmsearch train-reranker` does that.",
+    "no-tokens": "Train with `--model compact`.",
+    "checkpoint": "Without --resume the training begins from the start.",
+    "catalog-newer": "Until then, use another --index-dir.",
+    "catalog-damaged": "`mmsearch repair` saves what can be read.",
+    "facts-unread": "Run `mmsearch index` once without a path, and it looks.",
+    "model-forgotten": "Name it with `mmsearch repair --model NAME`.",
+}
+
+_FIX = "`mmsearch check --fix` mends that."
+
+# By a finding's kind; what is not here is mended by `_FIX`.
+OF_FINDINGS = {
+    "damage": (
+        "`mmsearch repair` saves what can be read; `mmsearch restore FILE --force` puts a backup "
+        "in its place."
+    ),
+    "no-folder": "`mmsearch index FOLDER` adds those of a folder anew.",
+    "missing": "`mmsearch index` looks where they are, and forgets those that are gone.",
+    "changed": "`mmsearch index` reads them.",
+    "altered": (
+        "`mmsearch check --content --fix` marks them, and `mmsearch index` reads them then."
+    ),
+    "unreadable": "See to it that you may read them.",
+}
+
+
+def exit_code(error: MmsearchError) -> int:
+    """The exit code of an error: its nearest class's, else 1."""
+    return next((EXIT_CODES[kind] for kind in type(error).__mro__ if kind in EXIT_CODES), 1)
+
+
+def in_words(error: MmsearchError) -> str:
+    """What is wrong, and which command helps where one does."""
+    remedy = OF_ERRORS.get(error.code)
+    if remedy is None:
+        return str(error)
+    try:
+        return f"{error} {remedy.format_map(error.facts)}"
+    except KeyError:
+        # An encoder of somebody else's may raise it with no facts.
+        return str(error)
+
+
+def of_finding(kind: str) -> str:
+    """What to do about a check's finding."""
+    return OF_FINDINGS.get(kind, _FIX)
