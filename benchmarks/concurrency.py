@@ -187,7 +187,7 @@ def ask(
             hits = engine.search("colours", k=50, rerank="off")
             ids = [hit.item_id for hit in hits]
             present = engine.catalog.items(ids)
-            pictures, now = engine.catalog.count_pictures(), engine.catalog.generation
+            pictures, now = engine.catalog.count_items(), engine.catalog.generation
             _require(len(set(ids)) == len(ids), "a picture twice", seen)
             _require(set(present) == set(ids), "a hit that the catalogue does not have", seen)
             _require(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from retrieval.catalog import Catalog, ImageFacts
+from retrieval.catalog import Catalog, FileFacts, ItemFacts
 from retrieval.encoders.base import Vectors
 from retrieval.encoders.compact import CompactEncoder
 from retrieval.images.decode import read_image, to_pixels
@@ -25,16 +25,17 @@ _TOKENS_A_COMMIT = 2000
 
 @dataclass(frozen=True)
 class ImageRow:
-    """A picture as the catalogue has it; `path` is relative to the root."""
+    """A picture as the catalogue has it."""
 
-    path: str
-    facts: ImageFacts
+    file: FileFacts
+    item: ItemFacts
 
 
 def made_up_row(number: int) -> ImageRow:
     """A row of the usual size for a picture that is not there."""
     name = f"2019/05/holidays in the mountains/picture-{number:07}.jpg"
-    return ImageRow(name, ImageFacts(2_000_000, 0, number.to_bytes(16, "big"), 4000, 3000))
+    file = FileFacts(name, 2_000_000, 0, number.to_bytes(16, "big"))
+    return ImageRow(file, ItemFacts(4000, 3000))
 
 
 def fill_rows(
@@ -53,9 +54,7 @@ def fill_rows(
             with catalog.transaction() as change:
                 change.set_encoder(CompactEncoder().identity)
                 folder = change.add_root(root)
-                change.add_pictures(
-                    folder.id, [row.path for row in rows], [row.facts for row in rows], vectors
-                )
+                change.add_files(folder.id, [(row.file, [row.item]) for row in rows], vectors)
     return location
 
 

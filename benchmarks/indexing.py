@@ -30,7 +30,7 @@ from benchmarks.installed import environment
 from benchmarks.memory import FamilyPeak
 from indexer.pipeline.run import BATCH_SIZE
 from indexer.pipeline.scan import scan
-from retrieval.catalog import Catalog, ImageFacts
+from retrieval.catalog import Catalog, FileFacts, ItemFacts
 from retrieval.encoders.compact import CompactEncoder
 from retrieval.errors import ImageError
 from retrieval.images.decode import read_image, to_pixels
@@ -224,9 +224,12 @@ def time_stages(library: Path, index_dir: Path) -> dict[str, float]:
             moments = [time.perf_counter()]
             vectors = encoder.encode_images(np.stack(pixels)).vectors
             moments.append(time.perf_counter())
-            facts = [ImageFacts(0, 0, path.encode()[-16:].ljust(16), 1, 1) for path in paths]
+            added = [
+                (FileFacts(path, 0, 0, path.encode()[-16:].ljust(16)), [ItemFacts(1, 1)])
+                for path in paths
+            ]
             with catalog.transaction() as change:
-                change.add_pictures(root.id, paths, facts, vectors)
+                change.add_files(root.id, added, vectors)
             moments.append(time.perf_counter())
             for stage, took in zip(("encode", "write"), np.diff(moments), strict=True):
                 elapsed[stage] += float(took) / len(staged)

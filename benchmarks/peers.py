@@ -28,7 +28,7 @@ from benchmarks.indexing import gather, machine, time_run
 from benchmarks.installed import environment
 from benchmarks.real_shaped import between_neighbours, load_real
 from indexer.pipeline.scan import ScannedFile, scan
-from retrieval.catalog import Catalog, ImageFacts
+from retrieval.catalog import Catalog, FileFacts, ItemFacts
 from retrieval.vectors.faiss.store import VectorStore
 from samples.photos import copy_photos
 
@@ -188,9 +188,8 @@ def _mmsearch(library: Path, scratch: Path, images: Path | None, cache: Path | N
 
 def _row(number: int, file: ScannedFile) -> ImageRow:
     content = number.to_bytes(16, "big")
-    return ImageRow(
-        file.path, ImageFacts(file.size_bytes, file.mtime_ns, content, _SIDE_PX, _SIDE_PX)
-    )
+    facts = FileFacts(file.path, file.size_bytes, file.mtime_ns, content)
+    return ImageRow(facts, ItemFacts(_SIDE_PX, _SIDE_PX))
 
 
 def _rclip(library: Path, scratch: Path, venv: Path, model: Path) -> Program:

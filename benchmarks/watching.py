@@ -78,7 +78,7 @@ def measure(work: Path, images: Path | None, burst: int, changes: int, idle_s: f
                 place.mkdir(exist_ok=True)
                 (place / f"{number}.jpg").write_bytes(next(contents))
             written_s = time.perf_counter() - started
-            wait_until(lambda: catalog.count_pictures() == burst + 1)
+            wait_until(lambda: catalog.count_items() == burst + 1)
             burst_s = time.perf_counter() - started
     started = time.perf_counter()
     alone = [*mmsearch(work / "other"), "index", str(library)]

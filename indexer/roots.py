@@ -25,6 +25,7 @@ def remove_folder(
     with Catalog.open(location.catalog) as catalog, writer_lock(location):
         catalog.upgrade()
         ids = catalog.ids_within(folder).tolist()
+        file_ids = catalog.file_ids_of(ids)
         inside = [root for root in catalog.roots() if root.path.is_relative_to(folder)]
         around = [root for root in catalog.roots() if folder.is_relative_to(root.path)]
         failed = {
@@ -33,7 +34,7 @@ def remove_folder(
                 for below, known in catalog.known_files(
                     root.id, folder.relative_to(root.path).as_posix()
                 ).items()
-                if known.item_id is None
+                if known.file_id is None
             ]
             for root in around
         }
@@ -42,7 +43,7 @@ def remove_folder(
                 f"The index knows nothing of {folder}.", code="not-indexed", path=folder
             )
         with catalog.transaction() as change:
-            change.remove_pictures(ids)
+            change.remove_files(file_ids)
             for root, paths in failed.items():
                 change.forget_failures(root.id, paths)
             for root in inside:
@@ -92,4 +93,4 @@ def move_root(
                     for disk in catalog.disks()
                 ]
             )
-        return catalog.count_pictures(moved.id)
+        return catalog.count_items(moved.id)

@@ -80,14 +80,14 @@ def state_of(index_dir: Path) -> State:
         path_of: dict[int, str] = {}
         for root in catalog.roots():
             for path, file in catalog.known_files(root.id).items():
-                if file.item_id is None:
+                if file.file_id is None:
                     continue
                 full = str(root.path / path)
                 assert full not in pictures, f"{full} stands there twice"
                 pictures[full] = (file.size_bytes, file.mtime_ns)
-                path_of[file.item_id] = full
+                path_of[file.file_id] = full
         ids = list(path_of)
-        assert len(ids) == catalog.count_pictures(), "pictures without a folder"
+        assert len(ids) == catalog.count_items(), "pictures without a folder"
         vectors = {path_of[id_]: own.tobytes() for id_, own in catalog.vectors(ids).items()}
         assert set(vectors) == set(pictures), "pictures without a vector"
         encoder = catalog.encoder

@@ -164,6 +164,7 @@ def hit_record(hit: Hit) -> dict[str, Any]:
         "width_px": hit.width_px,
         "height_px": hit.height_px,
         "taken_at": hit.taken_at.isoformat() if hit.taken_at else None,
+        "metadata": hit.metadata.to_json(),
     }
 
 

@@ -47,7 +47,7 @@ def status_record(catalog: Catalog, location: IndexDir) -> dict[str, Any]:
         "model": made_by.name if made_by else None,
         "dim": made_by.dim if made_by else None,
         "fingerprint": made_by.fingerprint if made_by else None,
-        "pictures": catalog.count_pictures(),
+        "pictures": catalog.count_items(),
         "size_bytes": sum(
             file.stat().st_size for file in location.folder.iterdir() if file.is_file()
         ),
@@ -62,7 +62,7 @@ def status_record(catalog: Catalog, location: IndexDir) -> dict[str, Any]:
         "folders": [
             {
                 "path": str(root.path),
-                "pictures": catalog.count_pictures(root.id),
+                "pictures": catalog.count_items(root.id),
                 "present": root.path.is_dir(),
             }
             for root in catalog.roots()

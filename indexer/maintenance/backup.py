@@ -89,7 +89,7 @@ def restore(
         kept = _put_in_place(source, location, was_there)
         with Catalog.create(location.catalog) as catalog:
             made_by = catalog.encoder
-            images = catalog.count_pictures()
+            images = catalog.count_items()
             held = 0
             if made_by is not None:
                 held = len(take_inventory(location.tokens, made_by.fingerprint).ids)
@@ -108,6 +108,9 @@ def _put_in_place(source: Path, location: IndexDir, was_there: bool) -> Path | N
             return None
         aside = name_aside(location.catalog, "catalog.replaced")
         try:
+            for older in (fresh, location.catalog):
+                with Catalog.open(older) as catalog:
+                    catalog.upgrade()
             same = follow_on(fresh, location.catalog)
             copy_catalog(location.catalog, aside)
             # Before the catalogue changes: old tokens beside a new vector give wrong answers.

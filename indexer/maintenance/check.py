@@ -106,7 +106,7 @@ def examine(
 
 def report(catalog: Catalog, seen: Examination) -> CheckReport:
     """What was seen, in words."""
-    images = 0 if seen.catalog.damage else catalog.count_pictures()
+    images = 0 if seen.catalog.damage else catalog.count_items()
     return CheckReport(images, tuple(in_words(catalog, seen)), tuple(seen.files.absent_roots))
 
 

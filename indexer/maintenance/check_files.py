@@ -16,7 +16,7 @@ _BLOCK_BYTES = 2**20
 
 @dataclass
 class FileCheck:
-    """Ids of pictures by what is with their files.
+    """Ids of items by what is with their files.
 
     `missing`: no longer there. `changed`: another size or time of modification. `altered`: both
     the same, and the content another; looked at on request only. `unreadable`: it cannot be told.
@@ -33,17 +33,17 @@ class FileCheck:
 def check_files(catalog: Catalog, progress: Progress, *, with_content: bool) -> FileCheck:
     """Look at every picture's file; `with_content` reads those that look unchanged, too."""
     found = FileCheck()
-    progress.start(catalog.count_pictures())
+    progress.start(catalog.count_items())
     try:
         for root in catalog.roots():
             stored = catalog.stored_files(root.id)
             if stored and not is_populated(root):
                 found.absent_roots.append(root.path)
-                progress.advance(len(stored))
+                progress.advance(sum(len(file.item_ids) for file in stored))
                 continue
             for file in stored:
                 _look_at(root.path / file.path, file, found, with_content)
-                progress.advance(1)
+                progress.advance(len(file.item_ids))
     finally:
         progress.finish()
     return found
@@ -53,13 +53,13 @@ def _look_at(path: Path, file: StoredFile, found: FileCheck, with_content: bool)
     try:
         facts = path.stat()
         if (facts.st_size, facts.st_mtime_ns) != (file.size_bytes, file.mtime_ns):
-            found.changed.append(file.item_id)
+            found.changed.extend(file.item_ids)
         elif with_content and _content_hash(path) != file.content_hash:
-            found.altered.append(file.item_id)
+            found.altered.extend(file.item_ids)
     except (FileNotFoundError, NotADirectoryError):
-        found.missing.append(file.item_id)
+        found.missing.extend(file.item_ids)
     except OSError:
-        found.unreadable.append(file.item_id)
+        found.unreadable.extend(file.item_ids)
 
 
 def _content_hash(path: Path) -> bytes:

@@ -55,8 +55,8 @@ def _about_vectors(catalog: Catalog, seen: Examination) -> Iterator[Finding]:
     ):
         if ids:
             yield _of_pictures(catalog, kind, ids, what)
-    if defects.without_picture:
-        count = len(defects.without_picture)
+    if defects.without_item:
+        count = len(defects.without_item)
         what = "vector belongs" if count == 1 else "vectors belong"
         yield Finding("orphan-vectors", count, f"{count:,} {what} to no picture.")
     if defects.without_root:

@@ -79,11 +79,11 @@ def _mend(
 ) -> FixReport:
     defects = seen.catalog
     # These say nothing, and no vector index can be made with them.
-    useless = [*defects.without_picture, *defects.wrong_dim, *defects.no_numbers]
+    useless = [*defects.without_item, *defects.wrong_dim, *defects.no_numbers]
     if useless or seen.files.altered:
         with catalog.transaction() as change:
             change.drop_vectors(useless)
-            change.mark_unread(seen.files.altered)
+            change.mark_unread(catalog.file_ids_of(seen.files.altered))
     if seen.tokens.is_damaged:
         discard(location.tokens)
     for_vectors = {
@@ -113,7 +113,7 @@ def _mend(
         store.refresh(catalog)
     return replace(
         done,
-        dropped=len(defects.without_picture) + len(seen.orphan_tokens),
+        dropped=len(defects.without_item) + len(seen.orphan_tokens),
         marked=len(seen.files.altered),
         rebuilt=rebuilt,
     )

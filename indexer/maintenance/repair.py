@@ -141,12 +141,12 @@ def _complete(catalog: Catalog, location: IndexDir, salvaged: Salvaged, model: s
         for ids, vectors in corrections:
             change.set_vectors(ids.tolist(), vectors.astype(np.float32))
     with catalog.transaction() as change:
-        change.remove_pictures(catalog.ids_without_vectors().tolist())
+        change.remove_files(catalog.file_ids_of(catalog.ids_without_vectors().tolist()))
     known_before = len(salvaged.seen)
     manifest = store.manifest()
     if manifest is not None and manifest.generation == salvaged.generation:
         known_before = max(known_before, manifest.count)
-    return known_before - catalog.count_pictures()
+    return known_before - catalog.count_items()
 
 
 def _encoder(location: IndexDir, dim: int, model: str | None) -> EncoderIdentity | None:
@@ -185,7 +185,7 @@ def _summary(
 ) -> RepairSummary:
     return RepairSummary(
         was_sound=was_sound,
-        saved_pictures=catalog.count_pictures(),
+        saved_pictures=catalog.count_items(),
         lost_pictures=lost_pictures,
         saved_folders=len(catalog.roots()) - len(lost_folders),
         saved_failures=len(catalog.failures()),

@@ -17,8 +17,8 @@ _PASSING_FAILURES = frozenset({"unreadable", "vanished"})
 class ScanDiff:
     """What a scan changes.
 
-    `to_read`: files that are new or look changed. `vanished`: ids by path of pictures whose file
-    is gone. `mended`: paths of noted failures that are no longer there. `unchanged` counts files
+    `to_read`: files that are new or look changed. `vanished`: ids by path of files that
+    are gone. `mended`: paths of noted failures that are no longer there. `unchanged` counts files
     that need nothing, `still_failing` those of them that failed before and would again.
     """
 
@@ -42,7 +42,7 @@ def compare(scan: Scan, known: Mapping[str, KnownFile]) -> ScanDiff:
         before = known.get(file.path)
         if before is None or _looks_changed(file, before):
             to_read.append(file)
-        elif before.item_id is None:
+        elif before.file_id is None:
             still_failing += 1
         else:
             unchanged += 1
@@ -54,8 +54,8 @@ def compare(scan: Scan, known: Mapping[str, KnownFile]) -> ScanDiff:
         before = known[path]
         if before.failure_kind is not None:
             mended.append(path)
-        if before.item_id is not None:
-            vanished[path] = before.item_id
+        if before.file_id is not None:
+            vanished[path] = before.file_id
     return ScanDiff(to_read, vanished, mended, unchanged, still_failing)
 
 

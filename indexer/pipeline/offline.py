@@ -71,7 +71,7 @@ class Mounts:
                 continue
             below = folder.relative_to(root.path).as_posix()
             for path, file in self._catalog.known_files(root.id, below).items():
-                if file.item_id is None:
+                if file.file_id is None:
                     continue
                 known_any = True
                 if not os.path.isdir(folder):  # noqa: PTH112

@@ -1,7 +1,7 @@
 """Reading, hashing and decoding, ahead of the encoder and bounded in bytes.
 
-Threads read and hash, which lets other threads run; decoding is left to processes of its own,
-where a hostile file does no harm.
+Threads read and hash, which lets other threads run; decoding, and reading what a file says of
+itself, is left to processes of its own, where a hostile file does no harm.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from indexer.pipeline.scan import ScannedFile
@@ -22,7 +21,7 @@ from retrieval.errors import ImageError
 from retrieval.images.byte_budget import ByteBudget
 from retrieval.images.decode import DecodedImage, is_supported
 from retrieval.images.decoder_pool import DecoderPool
-from retrieval.images.metadata import read_metadata
+from retrieval.images.facts import ImageMetadata
 from retrieval.images.preprocess import Preprocessing
 
 # What the bytes of all files in hand may take together; a larger one is in hand alone.
@@ -36,24 +35,25 @@ _AHEAD_A_DECODER = 16
 
 @dataclass(frozen=True)
 class LoadedFile:
-    """A file that was read. Exactly one of `known_ids`, `picture`, `failure` says what came of it.
+    """A file that was read. Exactly one of `known_ids`, `items`, `failure` says what came of it.
 
-    `known_ids`: pictures of the same content are in the catalogue, nothing was decoded.
-    `picture`: it was decoded. `failure`: it could not be. `taken_at`: by the camera's clock.
+    `known_ids`: files of the same content are in the catalogue; nothing was decoded, and
+    `metadata` is what the file says of itself. `items`: what a question may find in it, decoded; a
+    picture is one. `failure`: it could not be read.
     """
 
     file: ScannedFile
     content_hash: bytes
     known_ids: tuple[int, ...] = ()
-    image: DecodedImage | None = None
+    items: tuple[DecodedImage, ...] = ()
     failure: ImageError | None = None
-    taken_at: datetime | None = None
+    metadata: ImageMetadata | None = None
 
 
 class Loader:
     """Turns scanned files into loaded ones, in order, some way ahead of whoever takes them.
 
-    `find_content` says which pictures have a content hash; `preprocessing` is asked for when the
+    `find_content` says which files have a content hash; `preprocessing` is asked for when the
     first picture is decoded, so that a run without new pictures loads no model. `decoders` may be
     shared with other loaders.
     """
@@ -109,12 +109,12 @@ class Loader:
             with self._budget.hold(_size_now(path)):
                 data = _read(path)
                 content_hash = hashlib.blake2b(data, digest_size=CONTENT_HASH_BYTES).digest()
-                taken_at = read_metadata(data).taken_at
                 known = tuple(find_content(content_hash))
                 if known:
-                    return LoadedFile(file, content_hash, known_ids=known, taken_at=taken_at)
+                    metadata = self._decoders.read_metadata(data)
+                    return LoadedFile(file, content_hash, known_ids=known, metadata=metadata)
                 image = self._decoders.decode(data, self._preprocessing())
-                return LoadedFile(file, content_hash, image=image, taken_at=taken_at)
+                return LoadedFile(file, content_hash, items=(image,))
         except ImageError as failure:
             return LoadedFile(file, content_hash, failure=failure)
 

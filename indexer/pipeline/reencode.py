@@ -6,7 +6,7 @@ the next indexing run's business.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -55,15 +55,19 @@ def reencode(
     progress.start(len(wanted))
     try:
         for root in catalog.roots():
-            stored = [file for file in catalog.stored_files(root.id) if file.item_id in wanted]
+            stored = [
+                file
+                for file in catalog.stored_files(root.id)
+                if not wanted.isdisjoint(file.item_ids)
+            ]
             if not is_populated(root):
-                done.left.update(file.item_id for file in stored)
+                done.left.update(_ids(stored))
                 progress.advance(len(stored))
                 continue
             for batch in batches(_load(root, stored, encoder, decoders), _BATCH_SIZE):
                 fitting = [(file, loaded) for file, loaded in batch if _is_same(file, loaded)]
-                done.left.update(file.item_id for file, _ in batch)
-                done.left.difference_update(file.item_id for file, _ in fitting)
+                done.left.update(_ids(file for file, _ in batch))
+                done.left.difference_update(_ids(file for file, _ in fitting))
                 if fitting:
                     _write(catalog, tokens, encoder, fitting, for_vectors, for_tokens, done)
                 progress.advance(len(batch))
@@ -82,7 +86,12 @@ def _load(
 
 
 def _is_same(file: StoredFile, loaded: LoadedFile) -> bool:
-    return loaded.image is not None and loaded.content_hash == file.content_hash
+    """Whether the file has the content that its rows are of, in as many items."""
+    return loaded.content_hash == file.content_hash and len(loaded.items) == len(file.item_ids)
+
+
+def _ids(stored: Iterable[StoredFile]) -> list[int]:
+    return [item_id for file in stored for item_id in file.item_ids]
 
 
 def _write(
@@ -94,9 +103,9 @@ def _write(
     for_tokens: Collection[int],
     done: Reencoded,
 ) -> None:
-    pixels = np.stack([loaded.image.pixels for _, loaded in batch if loaded.image is not None])
+    pixels = np.stack([item.pixels for _, loaded in batch for item in loaded.items])
     encoding = encoder.encode_images(pixels)
-    ids = [file.item_id for file, _ in batch]
+    ids = _ids(file for file, _ in batch)
     lacking = [place for place, id_ in enumerate(ids) if id_ in for_vectors]
     if lacking:
         with catalog.transaction() as change:

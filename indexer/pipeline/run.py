@@ -195,13 +195,13 @@ class _Run:
     def _take_in(
         self, target: Target, found: Scan, known: dict[str, KnownFile], differences: ScanDiff
     ) -> set[int]:
-        """Read and write what is new; returns the pictures that have moved."""
+        """Read and write what is new; returns the files that have moved."""
         self.summary.unchanged += differences.unchanged
         self.summary.failed += differences.still_failing
         self._note_scan_failures(target, found, known)
         loader = Loader(
             target.root.path,
-            lambda content: self._catalog.ids_with_content([content]).get(content, ()),
+            lambda content: self._catalog.files_with_content([content]).get(content, ()),
             lambda: self._choice.encoder.preprocessing,
             self._decoders,
         )
@@ -245,19 +245,19 @@ class _Run:
     def _forget(self, target: Target, differences: ScanDiff, moved_ids: set[int]) -> None:
         lost = {id_: path for path, id_ in differences.vanished.items() if id_ not in moved_ids}
         # Those that moved in another folder of this run stand under another path by now.
-        present = self._catalog.items(list(lost))
+        present = self._catalog.file_paths(list(lost))
         gone = [
             id_
             for id_, path in lost.items()
-            if id_ in present and present[id_].path == target.root.path / path
+            if id_ in present and present[id_] == target.root.path / path
         ]
         if not gone and not differences.mended:
             return
         with self._catalog.transaction() as change:
-            change.remove_pictures(gone)
+            item_ids = change.remove_files(gone)
             change.forget_failures(target.root.id, differences.mended)
         if gone:
-            self._open_tokens().remove(gone)
+            self._open_tokens().remove(item_ids)
         self.summary.removed += len(gone)
 
     def _restore_tokens(self, folders: Sequence[Path]) -> None:

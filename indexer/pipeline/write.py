@@ -18,7 +18,14 @@ from indexer.pipeline.read import LoadedFile
 from indexer.pipeline.scan import ScannedFile
 from indexer.pipeline.targets import is_populated
 from indexer.report import IndexReport
-from retrieval.catalog import Catalog, ImageFacts, KnownFile, Root, WriteTransaction
+from retrieval.catalog import (
+    Catalog,
+    FileFacts,
+    ItemFacts,
+    KnownFile,
+    Root,
+    WriteTransaction,
+)
 from retrieval.encoders.base import Encoder, ImageEncoding, Pixels
 from retrieval.errors import ImageError
 from retrieval.storage.patch_tokens import PatchTokenStore
@@ -68,7 +75,7 @@ class BatchWriter:
     def write(self, batch: Sequence[LoadedFile]) -> None:
         """Encode what must be encoded; write rows, vectors and failures in one transaction."""
         settled = self._settle(batch)
-        decoded = [loaded for loaded in settled if loaded.image is not None]
+        decoded = [loaded for loaded in settled if loaded.items]
         encoding = self._encode(decoded)
         # Before the commit: old tokens beside a new vector would give wrong answers.
         outdated = self._outdated_ids(settled)
@@ -91,18 +98,18 @@ class BatchWriter:
 
     @property
     def moved_ids(self) -> set[int]:
-        """Pictures whose file turned up elsewhere, so that they are not taken for removed."""
+        """Files that turned up elsewhere, so that they are not taken for removed."""
         return self._moved_ids
 
     def _settle(self, batch: Sequence[LoadedFile]) -> list[LoadedFile]:
         """The batch as the catalogue stands now; files were loaded some time ahead of it."""
         hashes = {loaded.content_hash for loaded in batch if loaded.failure is None}
-        present = self._catalog.ids_with_content(sorted(hashes))
+        present = self._catalog.files_with_content(sorted(hashes))
         settled: list[LoadedFile] = []
         for loaded in batch:
             if loaded.failure is None and loaded.content_hash in present:
                 ids = tuple(present[loaded.content_hash])
-                settled.append(replace(loaded, known_ids=ids, image=None))
+                settled.append(_as_known(loaded, ids))
             elif loaded.known_ids:
                 settled.append(self._load_again(loaded.file))
             else:
@@ -110,30 +117,34 @@ class BatchWriter:
         return settled
 
     def _encode(self, decoded: Sequence[LoadedFile]) -> ImageEncoding | None:
-        """One row for each of the decoded; files of the same content go through once."""
+        """One row for each item of the decoded; files of the same content go through once."""
         if not decoded:
             return None
         row_of: dict[bytes, int] = {}
         pixels: list[Pixels] = []
         for loaded in decoded:
-            if loaded.image is not None and loaded.content_hash not in row_of:
+            if loaded.content_hash not in row_of:
                 row_of[loaded.content_hash] = len(pixels)
-                pixels.append(loaded.image.pixels)
+                pixels += [item.pixels for item in loaded.items]
         self._summary.encoded += len(pixels)
         encoding = self._encoder().encode_images(np.stack(pixels))
-        rows = [row_of[loaded.content_hash] for loaded in decoded]
+        rows = [
+            row_of[loaded.content_hash] + position
+            for loaded in decoded
+            for position in range(len(loaded.items))
+        ]
         tokens = encoding.patch_tokens
         return ImageEncoding(encoding.vectors[rows], None if tokens is None else tokens[rows])
 
     def _outdated_ids(self, settled: Sequence[LoadedFile]) -> set[int]:
-        """Pictures whose file has another content now."""
-        outdated: set[int] = set()
+        """Items of files that have another content now."""
+        outdated: list[int] = []
         for loaded in settled:
             own_id = self._own_id(loaded)
             is_kept = loaded.failure is not None and loaded.failure.kind in KEPT_FAILURES
             if own_id is not None and own_id not in loaded.known_ids and not is_kept:
-                outdated.add(own_id)
-        return outdated
+                outdated.append(own_id)
+        return set(self._catalog.item_ids_of(outdated)) if outdated else set()
 
     def _add(
         self,
@@ -146,54 +157,44 @@ class BatchWriter:
         change.set_encoder(self._encoder().identity)
         if encoding.patch_tokens is not None:
             change.note_patch_tokens()
-        facts = [
-            _facts(loaded, loaded.image.width_px, loaded.image.height_px)
-            for loaded in decoded
-            if loaded.image is not None
-        ]
         for loaded in decoded:
             self._count_added(loaded)
-        paths = [loaded.file.path for loaded in decoded]
-        return change.add_pictures(self._root.id, paths, facts, encoding.vectors)
+        added = [(_file_facts(loaded), _item_facts(loaded)) for loaded in decoded]
+        return change.add_files(self._root.id, added, encoding.vectors)
 
     def _reuse(self, change: WriteTransaction, loaded: LoadedFile) -> list[tuple[int, int]]:
         """The same content is known: the file was touched, or moved, or it is a copy.
 
-        Returns from which picture to which other tokens are to be copied.
+        Returns from which item to which other tokens are to be copied.
         """
-        file = loaded.file
+        file = _file_facts(loaded)
         own_id = self._own_id(loaded)
         if own_id is not None and own_id in loaded.known_ids:
-            change.touch_picture(own_id, file.size_bytes, file.mtime_ns, loaded.taken_at)
+            change.touch_file(own_id, file, loaded.metadata)
             change.forget_failures(self._root.id, [file.path])
             self._summary.unchanged += 1
             return []
-        # Read beside the transaction, so that it is still the state that `known_ids` is from.
-        twins = self._catalog.items(loaded.known_ids)
-        twin = twins[min(twins)]
-        facts = _facts(loaded, twin.width_px, twin.height_px)
-        lost = self._lost_picture(loaded.known_ids) if own_id is None else None
+        lost = self._lost_file(loaded.known_ids) if own_id is None else None
         if lost is not None:
-            change.move_picture(lost, self._root.id, file.path, facts)
+            change.move_file(lost, self._root.id, file)
             self._moved_ids.add(lost)
             self._summary.moved += 1
             return []
-        vector = self._catalog.vectors([twin.id])[twin.id].astype(np.float32)
-        ids = change.add_pictures(self._root.id, [file.path], [facts], vector[np.newaxis])
         self._count_added(loaded)
-        return [(twin.id, ids[0])]
+        return change.copy_file(min(loaded.known_ids), self._root.id, file)
 
-    def _lost_picture(self, ids: Sequence[int]) -> int | None:
-        """Of pictures with the same content, one whose file is gone though its disk is there."""
+    def _lost_file(self, ids: Sequence[int]) -> int | None:
+        """Of files with the same content, one that is gone though its disk is there."""
         roots = [root.path for root in self._catalog.roots() if is_populated(root)]
-        for image in self._catalog.items(ids).values():
+        # Read beside the transaction, so that it is still the state that `known_ids` is from.
+        for file_id, path in self._catalog.file_paths(ids).items():
             if (
-                any(root in image.path.parents for root in roots)
-                and image.id not in self._moved_ids
-                and not os.path.lexists(image.path)
-                and self._disks.absent_around(image.path) is None
+                any(root in path.parents for root in roots)
+                and file_id not in self._moved_ids
+                and not os.path.lexists(path)
+                and self._disks.absent_around(path) is None
             ):
-                return image.id
+                return file_id
         return None
 
     def _fail(self, change: WriteTransaction, loaded: LoadedFile, failure: ImageError) -> None:
@@ -201,7 +202,7 @@ class BatchWriter:
         own_id = self._own_id(loaded)
         if own_id is not None and failure.kind not in KEPT_FAILURES:
             # Its content is another now, and cannot be read: the old vector no longer shows it.
-            change.remove_pictures([own_id])
+            change.remove_files([own_id])
         change.record_failure(
             self._root.id,
             file.path,
@@ -213,9 +214,9 @@ class BatchWriter:
         self._summary.failed += 1
 
     def _own_id(self, loaded: LoadedFile) -> int | None:
-        """The picture that stood under this path before the run."""
+        """The file that stood under this path before the run."""
         before = self._known.get(loaded.file.path)
-        return before.item_id if before is not None else None
+        return before.file_id if before is not None else None
 
     def _count_added(self, loaded: LoadedFile) -> None:
         if self._own_id(loaded) is None:
@@ -224,13 +225,16 @@ class BatchWriter:
             self._summary.changed += 1
 
 
-def _facts(loaded: LoadedFile, width_px: int, height_px: int) -> ImageFacts:
+def _as_known(loaded: LoadedFile, ids: tuple[int, ...]) -> LoadedFile:
+    """The same, for a content that is in the catalogue by now."""
+    metadata = loaded.items[0].metadata if loaded.items else loaded.metadata
+    return replace(loaded, known_ids=ids, items=(), metadata=metadata)
+
+
+def _file_facts(loaded: LoadedFile) -> FileFacts:
     file = loaded.file
-    return ImageFacts(
-        size_bytes=file.size_bytes,
-        mtime_ns=file.mtime_ns,
-        content_hash=loaded.content_hash,
-        width_px=width_px,
-        height_px=height_px,
-        taken_at=loaded.taken_at,
-    )
+    return FileFacts(file.path, file.size_bytes, file.mtime_ns, loaded.content_hash)
+
+
+def _item_facts(loaded: LoadedFile) -> list[ItemFacts]:
+    return [ItemFacts(item.width_px, item.height_px, item.metadata) for item in loaded.items]

@@ -7,21 +7,28 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, Connection, Engine, null, select
+from sqlalchemy import Column, Connection, Engine, Integer, cast, func, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from retrieval.catalog.schema import SCHEMA_VERSION, info
 from retrieval.catalog.sqlite.connection import damaged, database_errors
+from retrieval.errors import CatalogError
 from retrieval.storage.closing import Closing
 
 # SQLite's default bound on the host parameters of one statement is 32,766; stay far below it.
 IDS_A_STATEMENT = 10_000
 ROWS_A_CHUNK = 16_384
+# In `info`: the id of the space that answers questions.
+SPACE = "space"
+FIRST_SPACE = 1
 T = TypeVar("T")
 
 
 class CatalogBase(Closing):
-    """The tables of one catalogue, of this version or an older one. Thread-safe."""
+    """The tables of one catalogue, of this version or an older one. Thread-safe.
+
+    Those of an older one are seen through views, as they would be in this version.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -29,7 +36,7 @@ class CatalogBase(Closing):
 
     @property
     def version(self) -> int:
-        """The version of its tables when it was opened."""
+        """The version of its tables when they were last looked at."""
         return self._version
 
     def close(self) -> None:
@@ -38,8 +45,34 @@ class CatalogBase(Closing):
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with database_errors(self._engine), self._engine.connect() as connection:
-            yield connection
+        with database_errors(self._engine):
+            if self._version != SCHEMA_VERSION:
+                with self._reading_old() as connection:
+                    if connection is not None:
+                        yield connection
+                        return
+            with self._engine.connect() as connection:
+                yield connection
+
+    @contextmanager
+    def _reading_old(self) -> Iterator[Connection | None]:
+        """A connection that sees an older version's tables; None once they are no longer old."""
+        # Here, since a catalogue of this version does without.
+        from retrieval.catalog.migrations.old_views import create_old_views
+
+        with self._engine.connect() as connection:
+            version = read_info(connection, "schema_version")
+            if version == str(self._version):
+                create_old_views(connection, self._version)
+                try:
+                    yield connection
+                finally:
+                    # Views live as long as their connection, which another reader may be given.
+                    connection.invalidate()
+                return
+        # Another process has brought it to the present format meanwhile.
+        self._version = SCHEMA_VERSION
+        yield None
 
     @property
     def _path(self) -> Path:
@@ -51,11 +84,20 @@ class CatalogBase(Closing):
             raise damaged(self._path, f"its {key} is {value!r}")
         return int(value)
 
-    def _column(self, column: Column[Any]) -> ColumnElement[Any]:
-        """The column; NULL in its place where the catalogue is of a time before it."""
-        if self._version >= column.info.get("since", 1):
-            return column
-        return null().label(column.name)
+    def _require_known(self, column: Column[Any]) -> None:
+        """Raise CatalogError where the catalogue is of a time before this fact."""
+        if self._version < column.info.get("since", 3):
+            raise CatalogError(
+                f"This index does not know yet of its pictures: {column.name}.",
+                code="facts-unread",
+                fact=column.name,
+            )
+
+
+def present_space() -> ColumnElement[int]:
+    """The id of the space that answers questions, as an expression for statements."""
+    chosen = select(cast(info.c.value, Integer)).where(info.c.key == SPACE).scalar_subquery()
+    return func.coalesce(chosen, FIRST_SPACE)
 
 
 def read_info(connection: Connection, key: str) -> str | None:

@@ -14,9 +14,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
-from sqlalchemy import Connection, Engine, insert, inspect
+from sqlalchemy import Connection, Engine, insert, inspect, select
 
-from retrieval.catalog.base import read_info
+from retrieval.catalog.base import present_space, read_info
 from retrieval.catalog.embeddings import EmbeddingReading
 from retrieval.catalog.integrity import (
     CatalogDefects,
@@ -25,7 +25,7 @@ from retrieval.catalog.integrity import (
     find_defects,
 )
 from retrieval.catalog.items import ItemReading
-from retrieval.catalog.schema import SCHEMA_VERSION, info, metadata
+from retrieval.catalog.schema import SCHEMA_VERSION, info, metadata, spaces
 from retrieval.catalog.sqlite.connection import damaged, database_errors, sqlite_engine
 from retrieval.catalog.transaction import DISKS, PATCH_TOKENS, WriteTransaction, put_info
 from retrieval.encoders.base import EncoderIdentity
@@ -152,14 +152,12 @@ class Catalog(ItemReading, EmbeddingReading):
     def encoder(self) -> EncoderIdentity | None:
         """The encoder that made the vectors; None while nothing has been indexed."""
         with self._reading() as connection:
-            name = read_info(connection, "encoder_name")
-            if name is None:
-                return None
-            return EncoderIdentity(
-                name=name,
-                dim=self._read_number(connection, "encoder_dim"),
-                fingerprint=read_info(connection, "encoder_fingerprint") or "",
-            )
+            row = connection.execute(
+                select(spaces.c.name, spaces.c.dim, spaces.c.fingerprint).where(
+                    spaces.c.id == present_space()
+                )
+            ).one_or_none()
+            return None if row is None else EncoderIdentity(*row)
 
     @property
     def has_patch_tokens(self) -> bool:
@@ -235,7 +233,7 @@ class Catalog(ItemReading, EmbeddingReading):
             return [error.reason]
 
     def _check_version(self) -> None:
-        with self._reading() as connection:
+        with database_errors(self._engine), self._engine.connect() as connection:
             version = self._read_number(connection, "schema_version")
         self._version = version
         if version > SCHEMA_VERSION:

@@ -1,4 +1,7 @@
-"""What a catalogue tells of its pictures' vectors, float16 as they are stored."""
+"""What a catalogue tells of its vectors, float16 as they are stored.
+
+Everything here is about the space that answers questions, unless another is named.
+"""
 
 from __future__ import annotations
 
@@ -14,23 +17,25 @@ from retrieval.catalog.base import (
     ROWS_A_CHUNK,
     CatalogBase,
     chunks,
-    read_info,
+    present_space,
 )
-from retrieval.catalog.schema import removals, vectors
+from retrieval.catalog.schema import embeddings, removals, spaces
 from retrieval.catalog.sqlite.connection import damaged
+
+_IS_PRESENT = embeddings.c.space_id == present_space()
 
 
 class EmbeddingReading(CatalogBase):
     """Reads vectors, all of them or those that a copy of them lacks."""
 
     def vectors(self, ids: Sequence[int]) -> dict[int, NDArray[np.float16]]:
-        """Embeddings, float16 (dim,), by picture id."""
+        """Embeddings, float16 (dim,), by item id."""
         found: dict[int, NDArray[np.float16]] = {}
         with self._reading() as connection:
             for chunk in chunks(list(ids), IDS_A_STATEMENT):
                 rows = connection.execute(
-                    select(vectors.c.picture_id, vectors.c.embedding).where(
-                        vectors.c.picture_id.in_(chunk)
+                    select(embeddings.c.item_id, embeddings.c.vector).where(
+                        embeddings.c.item_id.in_(chunk), _IS_PRESENT
                     )
                 )
                 for item_id, embedding in rows:
@@ -38,15 +43,15 @@ class EmbeddingReading(CatalogBase):
         return found
 
     def vector_ids(self, since: int = 0) -> NDArray[np.int64]:
-        """Ids, int64 (n,), of pictures whose vectors were written after a generation."""
-        statement = select(vectors.c.picture_id).where(vectors.c.generation > since)
+        """Ids, int64 (n,), of items whose vectors were written after a generation."""
+        statement = select(embeddings.c.item_id).where(embeddings.c.generation > since, _IS_PRESENT)
         with self._reading() as connection:
             return np.fromiter(connection.execute(statement).scalars(), dtype=np.int64)
 
     def sample_vectors(self, count: int) -> NDArray[np.float16]:
         """About `count` embeddings, float16 (n, dim), evenly spread; all where there are fewer."""
         step = max(1, self.count_vectors_since(0) // count)
-        statement = select(vectors.c.embedding).where(vectors.c.picture_id % step == 0)
+        statement = select(embeddings.c.vector).where(embeddings.c.item_id % step == 0, _IS_PRESENT)
         with self._reading() as connection:
             found = connection.execute(statement).scalars().all()
         return np.frombuffer(b"".join(found), dtype="<f2").reshape(len(found), -1)
@@ -54,7 +59,9 @@ class EmbeddingReading(CatalogBase):
     def count_vectors_since(self, generation: int) -> int:
         """How many vectors were written after a generation."""
         statement = (
-            select(func.count()).select_from(vectors).where(vectors.c.generation > generation)
+            select(func.count())
+            .select_from(embeddings)
+            .where(embeddings.c.generation > generation, _IS_PRESENT)
         )
         with self._reading() as connection:
             return int(connection.execute(statement).scalar_one())
@@ -77,10 +84,12 @@ class EmbeddingReading(CatalogBase):
         """
         with self._reading() as connection:
             present = self._read_number(connection, "generation")
-            dim = read_info(connection, "encoder_dim")
+            dim = connection.execute(
+                select(spaces.c.dim).where(spaces.c.id == present_space())
+            ).scalar_one_or_none()
             gone = np.fromiter(
                 connection.execute(
-                    select(removals.c.picture_id).where(removals.c.generation > generation)
+                    select(removals.c.item_id).where(removals.c.generation > generation)
                 ).scalars(),
                 dtype=np.int64,
             )
@@ -100,9 +109,9 @@ def _vector_chunks(
     connection: Connection, generation: int, dim: int
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
     rows = connection.execution_options(yield_per=ROWS_A_CHUNK).execute(
-        select(vectors.c.picture_id, vectors.c.embedding)
-        .where(vectors.c.generation > generation)
-        .order_by(vectors.c.picture_id)
+        select(embeddings.c.item_id, embeddings.c.vector)
+        .where(embeddings.c.generation > generation, _IS_PRESENT)
+        .order_by(embeddings.c.item_id)
     )
     for chunk in rows.partitions():
         ids = np.fromiter((row[0] for row in chunk), dtype=np.int64, count=len(chunk))

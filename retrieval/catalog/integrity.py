@@ -9,7 +9,8 @@ import numpy as np
 from sqlalchemy import Connection, Select, select
 from sqlalchemy.exc import DBAPIError
 
-from retrieval.catalog.schema import pictures, roots, vectors
+from retrieval.catalog.base import present_space
+from retrieval.catalog.schema import embeddings, files, items, roots
 
 # A vector of unit length, in float16, is off by less: each of its numbers by 2^-11 of itself.
 LENGTH_TOLERANCE = 0.01
@@ -18,13 +19,13 @@ _ROWS_A_CHUNK = 16_384
 
 @dataclass
 class CatalogDefects:
-    """What is wrong in a catalogue. All lists are of picture ids, ascending, save `damage`.
+    """What is wrong in a catalogue. All lists are of item ids, ascending, save `damage`.
 
-    `damage`: what the database says of its own file. `without_vector`: pictures that no search
+    `damage`: what the database says of its own file. `without_vector`: items that no search
     can find. `wrong_dim`: vectors of another dimension than the encoder's. `no_numbers`: those
     that are infinite or no numbers. `wrong_length`: those whose length is not one.
-    `without_picture`: vectors that belong to nothing.
-    `without_root`: pictures whose folder is not known.
+    `without_item`: vectors that belong to nothing.
+    `without_root`: items whose folder is not known.
     """
 
     damage: list[str] = field(default_factory=list)
@@ -32,7 +33,7 @@ class CatalogDefects:
     wrong_dim: list[int] = field(default_factory=list)
     no_numbers: list[int] = field(default_factory=list)
     wrong_length: list[int] = field(default_factory=list)
-    without_picture: list[int] = field(default_factory=list)
+    without_item: list[int] = field(default_factory=list)
     without_root: list[int] = field(default_factory=list)
 
 
@@ -46,15 +47,22 @@ def find_defects(connection: Connection, dim: int | None) -> CatalogDefects:
             return defects
         known = select(roots.c.id)
         defects.without_root = _ids(
-            connection, select(pictures.c.id).where(pictures.c.root_id.not_in(known))
+            connection,
+            select(items.c.id).where(
+                items.c.file_id.not_in(select(files.c.id).where(files.c.root_id.in_(known)))
+            ),
         )
         defects.without_vector = _ids(
             connection,
-            select(pictures.c.id).where(pictures.c.id.not_in(select(vectors.c.picture_id))),
+            select(items.c.id).where(
+                items.c.id.not_in(
+                    select(embeddings.c.item_id).where(embeddings.c.space_id == present_space())
+                )
+            ),
         )
-        defects.without_picture = _ids(
+        defects.without_item = _ids(
             connection,
-            select(vectors.c.picture_id).where(vectors.c.picture_id.not_in(select(pictures.c.id))),
+            select(embeddings.c.item_id).where(embeddings.c.item_id.not_in(select(items.c.id))),
         )
         _measure_vectors(connection, dim, defects)
     except DBAPIError as error:
@@ -81,7 +89,9 @@ def _complaints(connection: Connection, check: str) -> list[str]:
 
 def _measure_vectors(connection: Connection, dim: int | None, defects: CatalogDefects) -> None:
     rows = connection.execution_options(yield_per=_ROWS_A_CHUNK).execute(
-        select(vectors.c.picture_id, vectors.c.embedding).order_by(vectors.c.picture_id)
+        select(embeddings.c.item_id, embeddings.c.vector)
+        .where(embeddings.c.space_id == present_space())
+        .order_by(embeddings.c.item_id)
     )
     for chunk in rows.partitions():
         fitting = [row for row in chunk if dim is None or len(row[1]) == 2 * dim]

@@ -1,16 +1,17 @@
-"""What a catalogue tells of its pictures, their files and folders: everything but their vectors."""
+"""What a catalogue tells of its items, their files and folders: everything but their vectors."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import and_, false, func, or_, select, type_coerce
+from sqlalchemy import Select, and_, false, func, or_, select, type_coerce
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.types import NullType
 
@@ -19,14 +20,24 @@ from retrieval.catalog.base import (
     ROWS_A_CHUNK,
     CatalogBase,
     chunks,
+    present_space,
 )
-from retrieval.catalog.records import Failure, KnownFile, Picture, Root, StoredFile
-from retrieval.catalog.schema import FACTS_VERSION, failures, pictures, roots, vectors
-from retrieval.errors import CatalogError
+from retrieval.catalog.facts import COLUMNS, FROM_FILE, TEXT_KINDS, from_rows
+from retrieval.catalog.records import Failure, Item, KnownFile, Root, StoredFile
+from retrieval.catalog.schema import (
+    FACTS_VERSION,
+    embeddings,
+    failures,
+    files,
+    items,
+    roots,
+    tags,
+    texts,
+)
 
 
 class ItemReading(CatalogBase):
-    """Reads rows of pictures, roots and failures."""
+    """Reads rows of items, files, roots and failures."""
 
     def roots(self) -> list[Root]:
         """The indexed folders, in the order in which they were added."""
@@ -34,30 +45,35 @@ class ItemReading(CatalogBase):
             rows = connection.execute(select(roots.c.id, roots.c.path).order_by(roots.c.id))
             return [Root(row.id, Path(row.path)) for row in rows]
 
-    def count_pictures(self, root_id: int | None = None) -> int:
-        """How many pictures can be found, in all or below one root."""
-        statement = select(func.count()).select_from(pictures)
+    def count_items(self, root_id: int | None = None) -> int:
+        """How many items can be found, in all or below one root."""
+        statement = select(func.count()).select_from(items)
         if root_id is not None:
-            statement = statement.where(pictures.c.root_id == root_id)
+            statement = statement.join(files, files.c.id == items.c.file_id).where(
+                files.c.root_id == root_id
+            )
         with self._reading() as connection:
             return int(connection.execute(statement).scalar_one())
 
     def item_ids(self) -> NDArray[np.int64]:
-        """The ids of all pictures, int64 (n,) ascending."""
-        with self._reading() as connection:
-            found = connection.execute(select(pictures.c.id).order_by(pictures.c.id))
-            return np.fromiter(found.scalars(), dtype=np.int64)
+        """The ids of all items, int64 (n,) ascending."""
+        return self._ids(select(items.c.id).order_by(items.c.id))
 
     def ids_without_vectors(self) -> NDArray[np.int64]:
-        """The ids, int64 (n,) ascending, of pictures whose vector is not there: damage."""
-        statement = (
-            select(pictures.c.id)
-            .outerjoin(vectors, vectors.c.picture_id == pictures.c.id)
-            .where(vectors.c.picture_id.is_(None))
-            .order_by(pictures.c.id)
+        """The ids, int64 (n,) ascending, of items whose vector is not there: damage."""
+        return self._ids(
+            select(items.c.id)
+            .select_from(items)
+            .outerjoin(
+                embeddings,
+                and_(
+                    embeddings.c.item_id == items.c.id,
+                    embeddings.c.space_id == present_space(),
+                ),
+            )
+            .where(embeddings.c.item_id.is_(None))
+            .order_by(items.c.id)
         )
-        with self._reading() as connection:
-            return np.fromiter(connection.execute(statement).scalars(), dtype=np.int64)
 
     def known_files(self, root_id: int, below: str = "") -> dict[str, KnownFile]:
         """Every file known under a root, by its path relative to the root.
@@ -66,127 +82,171 @@ class ItemReading(CatalogBase):
         """
         known: dict[str, KnownFile] = {}
         # The raw bytes are decoded here: a type decorator's call a row is most of a re-scan.
-        picture_query = select(
-            pictures.c.id,
-            type_coerce(pictures.c.path, NullType()),
-            pictures.c.size_bytes,
-            pictures.c.mtime_ns,
-            self._column(pictures.c.facts_version),
-        ).where(pictures.c.root_id == root_id, _is_below(pictures.c.path, below))
+        file_query = select(
+            files.c.id,
+            type_coerce(files.c.path, NullType()),
+            files.c.size_bytes,
+            files.c.mtime_ns,
+            files.c.facts_version,
+        ).where(files.c.root_id == root_id, _is_below(files.c.path, below))
         failure_query = select(
             failures.c.path, failures.c.size_bytes, failures.c.mtime_ns, failures.c.kind
         ).where(failures.c.root_id == root_id, _is_below(failures.c.path, below))
         with self._reading() as connection:
             for path, size, mtime, kind in connection.execute(failure_query):
                 known[path] = KnownFile(size, mtime, None, kind)
-            for rows in connection.execute(picture_query).partitions(ROWS_A_CHUNK):
-                for item_id, raw, size, mtime, read_with in rows:
+            for rows in connection.execute(file_query).partitions(ROWS_A_CHUNK):
+                for file_id, raw, size, mtime, read_with in rows:
                     path = os.fsdecode(raw)
                     failed = known.get(path)
                     kind = None if failed is None else failed.failure_kind
                     lacks_facts = (read_with or 0) < FACTS_VERSION
-                    known[path] = KnownFile(size, mtime, item_id, kind, lacks_facts)
+                    known[path] = KnownFile(size, mtime, file_id, kind, lacks_facts)
         return known
 
     def stored_files(self, root_id: int) -> list[StoredFile]:
-        """The files of all pictures under a root, as they were read, in the order of their ids."""
+        """The indexed files under a root, as they were read, in the order of their ids."""
         statement = (
             select(
-                pictures.c.id,
-                pictures.c.path,
-                pictures.c.size_bytes,
-                pictures.c.mtime_ns,
-                pictures.c.content_hash,
+                files.c.id,
+                files.c.path,
+                files.c.size_bytes,
+                files.c.mtime_ns,
+                files.c.content_hash,
+                items.c.id,
             )
-            .where(pictures.c.root_id == root_id)
-            .order_by(pictures.c.id)
+            .join(items, items.c.file_id == files.c.id)
+            .where(files.c.root_id == root_id)
+            .order_by(files.c.id, items.c.position)
         )
+        found: list[StoredFile] = []
         with self._reading() as connection:
-            return [
-                StoredFile(id_, path, size, mtime, bytes(content))
-                for id_, path, size, mtime, content in connection.execute(statement)
-            ]
+            for file, rows in groupby(connection.execute(statement), key=lambda row: row[:5]):
+                file_id, path, size, mtime, content = file
+                ids = tuple(row[5] for row in rows)
+                found.append(StoredFile(file_id, path, size, mtime, bytes(content), ids))
+        return found
 
-    def items(self, ids: Sequence[int]) -> dict[int, Picture]:
-        """The pictures with these ids, by id; an id that is not there is left out."""
-        found: dict[int, Picture] = {}
+    def file_paths(self, file_ids: Sequence[int]) -> dict[int, Path]:
+        """Where these files are, by id; an id that is not there is left out."""
+        found: dict[int, Path] = {}
         with self._reading() as connection:
-            for chunk in chunks(list(ids), IDS_A_STATEMENT):
+            for chunk in chunks(list(file_ids), IDS_A_STATEMENT):
                 rows = connection.execute(
-                    select(
-                        pictures.c.id,
-                        roots.c.path.label("root"),
-                        pictures.c.path,
-                        pictures.c.width_px,
-                        pictures.c.height_px,
-                        self._column(pictures.c.taken_at),
-                    )
-                    .join(roots, roots.c.id == pictures.c.root_id)
-                    .where(pictures.c.id.in_(chunk))
+                    select(files.c.id, roots.c.path.label("root"), files.c.path)
+                    .join(roots, roots.c.id == files.c.root_id)
+                    .where(files.c.id.in_(chunk))
                 )
                 for row in rows:
-                    found[row.id] = Picture(
-                        row.id,
-                        Path(row.root) / row.path,
-                        row.width_px,
-                        row.height_px,
-                        row.taken_at,
+                    found[row.id] = Path(row.root) / row.path
+        return found
+
+    def item_ids_of(self, file_ids: Sequence[int]) -> list[int]:
+        """The ids of the items of these files."""
+        found: list[int] = []
+        with self._reading() as connection:
+            for chunk in chunks(list(file_ids), IDS_A_STATEMENT):
+                found += connection.execute(
+                    select(items.c.id).where(items.c.file_id.in_(chunk)).order_by(items.c.id)
+                ).scalars()
+        return found
+
+    def file_ids_of(self, item_ids: Sequence[int]) -> list[int]:
+        """The ids of the files that these items are of, ascending."""
+        found: set[int] = set()
+        with self._reading() as connection:
+            for chunk in chunks(list(item_ids), IDS_A_STATEMENT):
+                found.update(
+                    connection.execute(
+                        select(items.c.file_id).where(items.c.id.in_(chunk))
+                    ).scalars()
+                )
+        return sorted(found)
+
+    def items(self, ids: Sequence[int]) -> dict[int, Item]:
+        """The items with these ids, by id; an id that is not there is left out."""
+        found: dict[int, Item] = {}
+        with self._reading() as connection:
+            for chunk in chunks(list(ids), IDS_A_STATEMENT):
+                in_words: dict[int, dict[str, str]] = {}
+                for item_id, kind, text in connection.execute(
+                    select(texts.c.item_id, texts.c.kind, texts.c.text).where(
+                        texts.c.item_id.in_(chunk), texts.c.kind.in_(TEXT_KINDS)
+                    )
+                ):
+                    in_words.setdefault(item_id, {})[kind] = text
+                keywords: dict[int, list[str]] = {}
+                for item_id, tag in connection.execute(
+                    select(tags.c.item_id, tags.c.tag).where(
+                        tags.c.item_id.in_(chunk), tags.c.source == FROM_FILE
+                    )
+                ):
+                    keywords.setdefault(item_id, []).append(tag)
+                for row in connection.execute(_ITEMS.where(items.c.id.in_(chunk))):
+                    id_, root, path, width_px, height_px, time_ms, *values = row
+                    found[id_] = Item(
+                        id_,
+                        Path(root) / path,
+                        width_px,
+                        height_px,
+                        from_rows(
+                            dict(zip(COLUMNS, values, strict=True)),
+                            in_words.get(id_, {}),
+                            keywords.get(id_, ()),
+                        ),
+                        time_ms,
                     )
         return found
 
-    def ids_with_content(self, content_hashes: Sequence[bytes]) -> dict[bytes, list[int]]:
-        """Picture ids by content hash, for those of the hashes that are known."""
+    def files_with_content(self, content_hashes: Sequence[bytes]) -> dict[bytes, list[int]]:
+        """File ids by content hash, for those of the hashes that are known."""
         found: dict[bytes, list[int]] = {}
         with self._reading() as connection:
             for chunk in chunks(list(content_hashes), IDS_A_STATEMENT):
                 rows = connection.execute(
-                    select(pictures.c.content_hash, pictures.c.id)
-                    .where(pictures.c.content_hash.in_(chunk))
-                    .order_by(pictures.c.id)
+                    select(files.c.content_hash, files.c.id)
+                    .where(files.c.content_hash.in_(chunk))
+                    .order_by(files.c.id)
                 )
-                for content_hash, item_id in rows:
-                    found.setdefault(bytes(content_hash), []).append(item_id)
+                for content_hash, file_id in rows:
+                    found.setdefault(bytes(content_hash), []).append(file_id)
         return found
 
     def ids_within(self, folder: Path) -> NDArray[np.int64]:
-        """Ids, int64 (n,) ascending, of all pictures below a folder (or of the one file)."""
+        """Ids, int64 (n,) ascending, of all items below a folder (or of the one file)."""
         conditions: list[ColumnElement[bool]] = []
         for root in self.roots():
             if root.path == folder or folder in root.path.parents:
-                conditions.append(pictures.c.root_id == root.id)
+                conditions.append(files.c.root_id == root.id)
             elif root.path in folder.parents:
                 below = folder.relative_to(root.path).as_posix()
-                conditions.append(
-                    and_(pictures.c.root_id == root.id, _is_below(pictures.c.path, below))
-                )
-        statement = select(pictures.c.id).where(or_(false(), *conditions)).order_by(pictures.c.id)
-        with self._reading() as connection:
-            return np.fromiter(connection.execute(statement).scalars(), dtype=np.int64)
+                conditions.append(and_(files.c.root_id == root.id, _is_below(files.c.path, below)))
+        return self._ids(
+            select(items.c.id)
+            .join(files, files.c.id == items.c.file_id)
+            .where(or_(false(), *conditions))
+            .order_by(items.c.id)
+        )
 
     def ids_taken(
         self, after: datetime | None = None, before: datetime | None = None
     ) -> NDArray[np.int64]:
-        """Ids, int64 (n,) ascending, of pictures taken at `after` or later and before `before`.
+        """Ids, int64 (n,) ascending, of items taken at `after` or later and before `before`.
 
-        Times are the camera's own, without a zone. Pictures without a known time are left out.
+        Times are the camera's own, without a zone. Items without a known time are left out.
         Raises CatalogError where an older catalogue knows no times at all.
         """
-        if self._version < pictures.c.taken_at.info["since"]:
-            raise CatalogError(
-                "This index does not know yet when its pictures were taken.", code="facts-unread"
-            )
-        conditions: list[ColumnElement[bool]] = [pictures.c.taken_at.is_not(None)]
+        self._require_known(items.c.taken_at)
+        conditions: list[ColumnElement[bool]] = [items.c.taken_at.is_not(None)]
         if after is not None:
-            conditions.append(pictures.c.taken_at >= after)
+            conditions.append(items.c.taken_at >= after)
         if before is not None:
-            conditions.append(pictures.c.taken_at < before)
-        statement = select(pictures.c.id).where(*conditions).order_by(pictures.c.id)
-        with self._reading() as connection:
-            return np.fromiter(connection.execute(statement).scalars(), dtype=np.int64)
+            conditions.append(items.c.taken_at < before)
+        return self._ids(select(items.c.id).where(*conditions).order_by(items.c.id))
 
     def count_undated(self) -> int:
-        """How many pictures have no known time, so that no question about time finds them."""
-        statement = select(func.count()).where(pictures.c.taken_at.is_(None))
+        """How many items have no known time, so that no question about time finds them."""
+        statement = select(func.count()).where(items.c.taken_at.is_(None))
         with self._reading() as connection:
             return connection.execute(statement).scalar_one()
 
@@ -208,6 +268,25 @@ class ItemReading(CatalogBase):
                 Failure(Path(row.root) / row.path, row.kind, row.reason, row.failed_at)
                 for row in connection.execute(statement)
             ]
+
+    def _ids(self, statement: Select[tuple[int]]) -> NDArray[np.int64]:
+        with self._reading() as connection:
+            return np.fromiter(connection.execute(statement).scalars(), dtype=np.int64)
+
+
+_ITEMS = (
+    select(
+        items.c.id,
+        roots.c.path,
+        files.c.path,
+        items.c.width_px,
+        items.c.height_px,
+        items.c.time_ms,
+        *(items.c[name] for name in COLUMNS),
+    )
+    .join(files, files.c.id == items.c.file_id)
+    .join(roots, roots.c.id == files.c.root_id)
+)
 
 
 def _is_below(column: Any, below: str) -> ColumnElement[bool]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
+
+from retrieval.images.facts import NO_METADATA, ImageMetadata
 
 # Of the BLAKE2b hash of a file's bytes, by which contents are told apart.
 CONTENT_HASH_BYTES = 16
@@ -13,7 +14,7 @@ CONTENT_HASH_BYTES = 16
 
 @dataclass(frozen=True)
 class Root:
-    """A folder that was given to the indexer; pictures are stored relative to it."""
+    """A folder that was given to the indexer; files are stored relative to it."""
 
     id: int
     path: Path
@@ -22,53 +23,64 @@ class Root:
 class KnownFile(NamedTuple):
     """What the catalogue remembers of a file, enough to tell whether it changed.
 
-    `picture_id` is None for a file that was never indexed; `failure_kind` says how reading it
-    failed last, and is None where it did not. A picture that was indexed before its file became
-    unreadable has both. `lacks_facts`: reading the file again would tell what is not known of it.
+    `file_id` is None for a file that was never indexed; `failure_kind` says how reading it failed
+    last, and is None where it did not. One that was indexed before it became unreadable has both.
+    `lacks_facts`: reading the file again would tell what is not known of it.
     """
 
     size_bytes: int
     mtime_ns: int
-    item_id: int | None
+    file_id: int | None
     failure_kind: str | None = None
     lacks_facts: bool = False
 
 
 @dataclass(frozen=True)
 class StoredFile:
-    """The file of a picture as it was read. `path` is relative to the root, with /."""
+    """An indexed file as it was read. `path` is relative to the root, with /.
 
-    item_id: int
+    `item_ids` are its items in their order within the file.
+    """
+
+    file_id: int
     path: str
     size_bytes: int
     mtime_ns: int
     content_hash: bytes
+    item_ids: tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class ImageFacts:
-    """What is stored of a picture besides its vector. `content_hash` has 16 bytes.
+class FileFacts:
+    """What is stored of a file. `path` is relative to the root; `content_hash` has 16 bytes."""
 
-    `taken_at` is what the camera's clock showed, without a time zone; None where it is not known.
-    """
-
+    path: str
     size_bytes: int
     mtime_ns: int
     content_hash: bytes
-    width_px: int
-    height_px: int
-    taken_at: datetime | None = None
+    media_kind: str = "image"
 
 
 @dataclass(frozen=True)
-class Picture:
-    """An indexed picture: where it is, how large, and when it was taken where that is known."""
+class ItemFacts:
+    """What is stored of an item besides its vector. `time_ms` is its time within a video."""
+
+    width_px: int
+    height_px: int
+    metadata: ImageMetadata = NO_METADATA
+    time_ms: int | None = None
+
+
+@dataclass(frozen=True)
+class Item:
+    """What a question finds: a picture, or a moment of a video, with all that is known of it."""
 
     id: int
     path: Path
     width_px: int
     height_px: int
-    taken_at: datetime | None = None
+    metadata: ImageMetadata = NO_METADATA
+    time_ms: int | None = None
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
 File names are bytes on most systems, so paths are stored as bytes (`FilePath`): any name can be
 kept, and all that lies below a folder is one range of the index, compared byte by byte.
 
-A change here needs a new `SCHEMA_VERSION` and a step in `retrieval.catalog.migrations`. A column
-that was not there from the first carries the version that brought it as `info["since"]`.
+`files` 1 to n `items` 1 to n `embeddings`, `texts`, `tags`. A change here needs a new
+`SCHEMA_VERSION` and a step in `retrieval.catalog.migrations`. `info["since"]` of a column is the
+version that brought its fact, 3 where nothing is said.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 # Counts up when reading a picture's file yields a further fact; rows that lack it are read again.
-FACTS_VERSION = 2
+FACTS_VERSION = 3
 
 
 class FilePath(TypeDecorator[str]):
@@ -69,8 +70,8 @@ roots = Table(
     sqlite_autoincrement=True,
 )
 
-pictures = Table(
-    "pictures",
+files = Table(
+    "files",
     metadata,
     Column("id", _RowId, primary_key=True),
     Column("root_id", _RowId, ForeignKey("roots.id"), nullable=False),
@@ -78,37 +79,90 @@ pictures = Table(
     Column("size_bytes", BigInteger, nullable=False),
     Column("mtime_ns", BigInteger, nullable=False),
     Column("content_hash", LargeBinary(16), nullable=False),
-    Column("width_px", Integer, nullable=False),
-    Column("height_px", Integer, nullable=False),
-    Column("taken_at", DateTime, comment="as the camera's clock showed it", info={"since": 2}),
-    Column(
-        "facts_version",
-        Integer,
-        nullable=False,
-        server_default="0",
-        comment="0: the file is to be read again",
-        info={"since": 2},
-    ),
+    Column("media_kind", Text, nullable=False, comment="image"),
+    Column("facts_version", Integer, nullable=False, comment="0: the file is to be read again"),
     UniqueConstraint("root_id", "path"),
-    Index("pictures_by_content", "content_hash"),
-    Index("pictures_by_time", "taken_at"),
-    # An id is never given twice, so that a copy of the index cannot take a new picture for an old.
+    Index("files_by_content", "content_hash"),
     sqlite_autoincrement=True,
 )
 
-vectors = Table(
-    "vectors",
+# What a question finds: a picture file is one item, a video has many.
+items = Table(
+    "items",
     metadata,
-    Column("picture_id", _RowId, ForeignKey("pictures.id"), primary_key=True),
+    Column("id", _RowId, primary_key=True),
+    Column("file_id", _RowId, ForeignKey("files.id"), nullable=False),
+    Column("position", Integer, nullable=False, comment="within the file, from 0"),
+    Column("time_ms", BigInteger, comment="within a video"),
+    Column("width_px", Integer, nullable=False),
+    Column("height_px", Integer, nullable=False),
+    # The facts of `ImageMetadata` that are one number or name, under its names.
+    Column("taken_at", DateTime, comment="as the camera's clock showed it", info={"since": 2}),
+    Column("camera_make", Text),
+    Column("camera_model", Text),
+    Column("lens", Text),
+    Column("focal_length_mm", Float),
+    Column("focal_length_35mm", Float),
+    Column("aperture", Float),
+    Column("exposure_s", Float),
+    Column("iso", Integer),
+    Column("latitude", Float),
+    Column("longitude", Float),
+    Column("altitude_m", Float),
+    Column("orientation", Integer),
+    Column("rating", Integer),
+    Column("software", Text),
+    UniqueConstraint("file_id", "position"),
+    Index("items_by_time", "taken_at"),
+    Index("items_by_place", "latitude", "longitude"),
+    # An id is never given twice, so that a copy of the index cannot take a new item for an old.
+    sqlite_autoincrement=True,
+)
+
+# What an encoder's vectors live in. `info` says under `space` which one answers questions; another
+# may be in the making.
+spaces = Table(
+    "spaces",
+    metadata,
+    Column("id", _RowId, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("dim", Integer, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+)
+
+embeddings = Table(
+    "embeddings",
+    metadata,
+    Column("item_id", _RowId, ForeignKey("items.id"), primary_key=True),
+    Column("space_id", _RowId, ForeignKey("spaces.id"), primary_key=True),
     Column("generation", BigInteger, nullable=False),
-    Column("embedding", LargeBinary, nullable=False, comment="float16, little-endian, unit length"),
-    Index("vectors_by_generation", "generation"),
+    Column("vector", LargeBinary, nullable=False, comment="float16, little-endian, unit length"),
+    Index("embeddings_by_generation", "space_id", "generation"),
+)
+
+texts = Table(
+    "texts",
+    metadata,
+    Column("item_id", _RowId, ForeignKey("items.id"), primary_key=True),
+    Column("kind", Text, primary_key=True, comment="title, caption, creator, copyright"),
+    Column("language", Text, primary_key=True, comment="empty where it is not known"),
+    Column("text", Text, nullable=False),
+)
+
+tags = Table(
+    "tags",
+    metadata,
+    Column("item_id", _RowId, ForeignKey("items.id"), primary_key=True),
+    Column("tag", Text, primary_key=True),
+    Column("source", Text, primary_key=True, comment="file: a keyword in the file itself"),
+    Column("score", Float, comment="how sure it is; empty for what people wrote"),
+    Index("tags_by_tag", "tag"),
 )
 
 removals = Table(
     "removals",
     metadata,
-    Column("picture_id", _RowId, primary_key=True),
+    Column("item_id", _RowId, primary_key=True),
     Column("generation", BigInteger, nullable=False, index=True),
 )
 

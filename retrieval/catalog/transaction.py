@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +17,27 @@ import numpy as np
 from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import sqlite
 
-from retrieval.catalog.records import ImageFacts, Root
+from retrieval.catalog.base import present_space
+from retrieval.catalog.facts import column_values, tag_rows, text_rows
+from retrieval.catalog.records import FileFacts, ItemFacts, Root
 from retrieval.catalog.schema import (
     FACTS_VERSION,
+    embeddings,
     failures,
+    files,
     info,
-    pictures,
+    items,
     removals,
     roots,
-    vectors,
+    spaces,
+    tags,
+    texts,
 )
 from retrieval.encoders.base import EncoderIdentity, Vectors
+from retrieval.images.facts import ImageMetadata
 
 # SQLite's default bound on the host parameters of one statement is 32,766; stay far below it.
-_PATHS_A_STATEMENT = 10_000
+_KEYS_A_STATEMENT = 10_000
 
 PATCH_TOKENS = "patch_tokens"
 DISKS = "disks"
@@ -49,9 +56,13 @@ class WriteTransaction:
 
     def set_encoder(self, encoder: EncoderIdentity) -> None:
         """Bind the index to the encoder that makes its vectors."""
-        self._put_info("encoder_name", encoder.name)
-        self._put_info("encoder_dim", str(encoder.dim))
-        self._put_info("encoder_fingerprint", encoder.fingerprint)
+        row = {
+            "id": self._space,
+            "name": encoder.name,
+            "dim": encoder.dim,
+            "fingerprint": encoder.fingerprint,
+        }
+        self._upsert(spaces, ["id"], [row])
 
     def note_patch_tokens(self) -> None:
         """Say that the encoder gives patch tokens, so that each picture should have some."""
@@ -78,7 +89,7 @@ class WriteTransaction:
         return Root(found, path)
 
     def set_root_path(self, root_id: int, path: Path) -> None:
-        """Say that a whole root now lies elsewhere; its pictures keep their vectors."""
+        """Say that a whole root now lies elsewhere; what lies in it keeps its vectors."""
         self._connection.execute(update(roots).where(roots.c.id == root_id).values(path=str(path)))
 
     def merge_root(self, inner: Root, outer: Root) -> None:
@@ -86,7 +97,7 @@ class WriteTransaction:
         prefix = inner.path.relative_to(outer.path).as_posix() + "/"
         # What was wrong with the inner root as a whole is seen anew from the outer one.
         self.forget_failures(inner.id, [""])
-        for table in (pictures, failures):
+        for table in (files, failures):
             paths = self._connection.execute(
                 select(table.c.path).where(table.c.root_id == inner.id)
             ).scalars()
@@ -100,106 +111,158 @@ class WriteTransaction:
                 )
         self._connection.execute(delete(roots).where(roots.c.id == inner.id))
 
-    def add_pictures(
+    def add_files(
         self,
         root_id: int,
-        paths: Sequence[str],
-        facts: Sequence[ImageFacts],
-        embeddings: Vectors,
+        added: Sequence[tuple[FileFacts, Sequence[ItemFacts]]],
+        vectors: Vectors,
     ) -> list[int]:
-        """Add pictures with their vectors, (n, dim); returns their ids, in order.
+        """Add files with their items and the items' vectors, (n, dim); returns the items' ids.
 
-        A path that is known already keeps its id and gets the new facts and vector (the file's
-        content changed). A failure noted for the path is forgotten.
+        Vectors and ids are in the order of the files, and of the items within each. A path that
+        is known already keeps its ids and gets the new facts and vectors (the file's content
+        changed). Failures noted for the paths are forgotten.
         """
-        rows = [
-            {"root_id": root_id, "path": path, **_fact_values(fact)}
-            for path, fact in zip(paths, facts, strict=True)
-        ]
-        if not rows:
+        if not added:
             return []
-        self._upsert(pictures, ["root_id", "path"], rows)
-        id_of: dict[str, int] = {}
-        for start in range(0, len(paths), _PATHS_A_STATEMENT):
-            chunk = list(paths[start : start + _PATHS_A_STATEMENT])
-            for path, item_id in self._connection.execute(
-                select(pictures.c.path, pictures.c.id).where(
-                    pictures.c.root_id == root_id, pictures.c.path.in_(chunk)
-                )
-            ):
-                id_of[path] = item_id
-        ids = [id_of[path] for path in paths]
-        self.set_vectors(ids, embeddings)
+        paths = [file.path for file, _ in added]
+        self._upsert(files, ["root_id", "path"], [_file_values(root_id, file) for file, _ in added])
+        file_ids = self._file_ids(root_id, paths)
+        before = self._item_ids(list(file_ids.values()))
+        rows = [
+            {"file_id": file_ids[file.path], "position": position, **_item_values(part)}
+            for file, parts in added
+            for position, part in enumerate(parts)
+        ]
+        kept = {(row["file_id"], row["position"]) for row in rows}
+        self.remove_items([id_ for place, id_ in before.items() if place not in kept])
+        self._upsert(items, ["file_id", "position"], rows)
+        id_of = self._item_ids(list(file_ids.values()))
+        ids = [id_of[row["file_id"], row["position"]] for row in rows]
+        self.set_vectors(ids, vectors)
+        self._forget_words([before[place] for place in kept if place in before])
+        self._write_words(ids, [part.metadata for _, parts in added for part in parts])
         self.forget_failures(root_id, paths)
         return ids
 
-    def set_vectors(self, ids: Sequence[int], embeddings: Vectors) -> None:
-        """Write the vectors, (n, dim), of pictures that have rows."""
-        halves = np.ascontiguousarray(embeddings, dtype="<f2")
+    def copy_file(self, file_id: int, root_id: int, file: FileFacts) -> list[tuple[int, int]]:
+        """Add a file with the same content as another, whose facts and vectors it gets.
+
+        Returns pairs of an item's id and that of its copy.
+        """
+        self._upsert(files, ["root_id", "path"], [_file_values(root_id, file)])
+        copy_id = self._file_ids(root_id, [file.path])[file.path]
+        theirs = self._item_ids([file_id])
+        positions = {position for _, position in theirs}
+        self.remove_items(
+            [
+                id_
+                for (_, position), id_ in self._item_ids([copy_id]).items()
+                if position not in positions
+            ]
+        )
+        same = [column for column in items.c if column.name not in ("id", "file_id")]
         rows = [
-            {"picture_id": item_id, "generation": self.generation, "embedding": half.tobytes()}
+            {**row, "file_id": copy_id}
+            for row in self._connection.execute(
+                select(*same).where(items.c.file_id == file_id)
+            ).mappings()
+        ]
+        self._upsert(items, ["file_id", "position"], rows)
+        mine = self._item_ids([copy_id])
+        pairs = [(id_, mine[copy_id, position]) for (_, position), id_ in theirs.items()]
+        for source, copy in pairs:
+            self._forget_words([copy])
+            for table in (embeddings, texts, tags):
+                rest = [column for column in table.c if column.name not in ("item_id",)]
+                found = self._connection.execute(
+                    select(*rest).where(table.c.item_id == source)
+                ).mappings()
+                rows = [{**row, "item_id": copy} for row in found]
+                if table is embeddings:
+                    rows = [{**row, "generation": self.generation} for row in rows]
+                self._upsert(table, [column.name for column in table.primary_key], rows)
+        self.forget_failures(root_id, [file.path])
+        return pairs
+
+    def set_vectors(
+        self, ids: Sequence[int], vectors: Vectors, space_id: int | None = None
+    ) -> None:
+        """Write the vectors, (n, dim), of items; those of another space where one is named."""
+        halves = np.ascontiguousarray(vectors, dtype="<f2")
+        rows = [
+            {
+                "item_id": item_id,
+                "space_id": self._space if space_id is None else space_id,
+                "generation": self.generation,
+                "vector": half.tobytes(),
+            }
             for item_id, half in zip(ids, halves, strict=True)
         ]
-        self._upsert(vectors, ["picture_id"], rows)
+        self._upsert(embeddings, ["item_id", "space_id"], rows)
 
-    def move_picture(self, item_id: int, root_id: int, path: str, facts: ImageFacts) -> None:
-        """Say that a picture's file is now elsewhere; its id and vector stay."""
+    def move_file(self, file_id: int, root_id: int, file: FileFacts) -> None:
+        """Say that a file is now elsewhere; its items keep their ids and vectors."""
         self._connection.execute(
-            update(pictures)
-            .where(pictures.c.id == item_id)
-            .values(root_id=root_id, path=path, **_fact_values(facts))
+            update(files)
+            .where(files.c.id == file_id)
+            .values({**_file_values(root_id, file), "facts_version": files.c.facts_version})
         )
-        self.forget_failures(root_id, [path])
+        self.forget_failures(root_id, [file.path])
 
-    def touch_picture(
-        self, item_id: int, size_bytes: int, mtime_ns: int, taken_at: datetime | None
-    ) -> None:
-        """Note that a file was read again and its content is the same."""
-        self._connection.execute(
-            update(pictures)
-            .where(pictures.c.id == item_id)
-            .values(
-                size_bytes=size_bytes,
-                mtime_ns=mtime_ns,
-                taken_at=taken_at,
-                facts_version=FACTS_VERSION,
-            )
-        )
+    def touch_file(self, file_id: int, file: FileFacts, metadata: ImageMetadata | None) -> None:
+        """Note that a file was read again, and what it says of itself where that was read.
 
-    def mark_unread(self, ids: Sequence[int]) -> None:
-        """Have the files of these pictures read again by the next run; nothing is forgotten."""
-        if ids:
+        Its content is the same.
+        """
+        values = {"size_bytes": file.size_bytes, "mtime_ns": file.mtime_ns}
+        if metadata is not None:
+            values["facts_version"] = FACTS_VERSION
+            ids = list(self._item_ids([file_id]).values())
             self._connection.execute(
-                update(pictures)
-                .where(pictures.c.id == bindparam("unread"))
-                .values(facts_version=0),
-                [{"unread": item_id} for item_id in ids],
+                update(items).where(items.c.file_id == file_id).values(column_values(metadata))
+            )
+            self._forget_words(ids)
+            self._write_words(ids, [metadata] * len(ids))
+        self._connection.execute(update(files).where(files.c.id == file_id).values(values))
+
+    def mark_unread(self, file_ids: Sequence[int]) -> None:
+        """Have these files read again by the next run; nothing is forgotten."""
+        if file_ids:
+            self._connection.execute(
+                update(files).where(files.c.id == bindparam("unread")).values(facts_version=0),
+                [{"unread": file_id} for file_id in file_ids],
             )
 
     def drop_vectors(self, ids: Sequence[int]) -> None:
-        """Drop vectors that belong to no picture, by picture id."""
-        rows = [{"picture_id": item_id, "generation": self.generation} for item_id in ids]
-        if rows:
-            self._connection.execute(
-                delete(vectors).where(vectors.c.picture_id == bindparam("gone")),
-                [{"gone": item_id} for item_id in ids],
-            )
-            self._upsert(removals, ["picture_id"], rows)
+        """Drop vectors that belong to no item, by item id."""
+        self._delete(embeddings, ids)
+        self._upsert(removals, ["item_id"], self._removals(ids))
 
-    def remove_pictures(self, ids: Sequence[int]) -> None:
-        """Forget pictures: their rows and vectors."""
-        rows = [{"picture_id": item_id, "generation": self.generation} for item_id in ids]
-        if not rows:
+    def remove_files(self, file_ids: Sequence[int]) -> list[int]:
+        """Forget files with their items, facts and vectors; returns the items' ids."""
+        ids = list(self._item_ids(file_ids).values())
+        self.remove_items(ids)
+        if file_ids:
+            self._connection.execute(
+                delete(files).where(files.c.id == bindparam("gone")),
+                [{"gone": file_id} for file_id in file_ids],
+            )
+        return ids
+
+    def remove_items(self, ids: Sequence[int]) -> None:
+        """Forget items; a file of which none is left stays known as one without any."""
+        if not ids:
             return
-        keys = [{"gone": item_id} for item_id in ids]
+        self._delete(embeddings, ids)
+        self._forget_words(ids)
         self._connection.execute(
-            delete(vectors).where(vectors.c.picture_id == bindparam("gone")), keys
+            delete(items).where(items.c.id == bindparam("gone")), [{"gone": id_} for id_ in ids]
         )
-        self._connection.execute(delete(pictures).where(pictures.c.id == bindparam("gone")), keys)
-        self._connection.execute(insert(removals), rows)
+        self._upsert(removals, ["item_id"], self._removals(ids))
 
     def remove_root(self, root_id: int) -> None:
-        """Forget a root that has no pictures left, with its failures."""
+        """Forget a root that has no files left, with its failures."""
         self._connection.execute(delete(failures).where(failures.c.root_id == root_id))
         self._connection.execute(delete(roots).where(roots.c.id == root_id))
 
@@ -227,6 +290,61 @@ class WriteTransaction:
                 ),
                 [{"gone": path} for path in paths],
             )
+
+    @property
+    def _space(self) -> int:
+        return int(self._connection.execute(select(present_space())).scalar_one())
+
+    def _file_ids(self, root_id: int, paths: Sequence[str]) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for start in range(0, len(paths), _KEYS_A_STATEMENT):
+            chunk = list(paths[start : start + _KEYS_A_STATEMENT])
+            for path, file_id in self._connection.execute(
+                select(files.c.path, files.c.id).where(
+                    files.c.root_id == root_id, files.c.path.in_(chunk)
+                )
+            ):
+                found[path] = file_id
+        return found
+
+    def _item_ids(self, file_ids: Sequence[int]) -> dict[tuple[int, int], int]:
+        """Item ids by file id and position, in their order."""
+        found: dict[tuple[int, int], int] = {}
+        for start in range(0, len(file_ids), _KEYS_A_STATEMENT):
+            rows = self._connection.execute(
+                select(items.c.file_id, items.c.position, items.c.id)
+                .where(items.c.file_id.in_(list(file_ids[start : start + _KEYS_A_STATEMENT])))
+                .order_by(items.c.file_id, items.c.position)
+            )
+            found |= {(file_id, position): id_ for file_id, position, id_ in rows}
+        return found
+
+    def _write_words(self, ids: Sequence[int], metadata: Sequence[ImageMetadata]) -> None:
+        told = list(zip(ids, metadata, strict=True))
+        self._upsert(
+            texts,
+            ["item_id", "kind", "language"],
+            [row for item_id, facts in told for row in text_rows(item_id, facts)],
+        )
+        self._upsert(
+            tags,
+            ["item_id", "tag", "source"],
+            [row for item_id, facts in told for row in tag_rows(item_id, facts)],
+        )
+
+    def _forget_words(self, ids: Sequence[int]) -> None:
+        self._delete(texts, ids)
+        self._delete(tags, ids)
+
+    def _delete(self, table: Table, ids: Sequence[int]) -> None:
+        if ids:
+            self._connection.execute(
+                delete(table).where(table.c.item_id == bindparam("gone")),
+                [{"gone": item_id} for item_id in ids],
+            )
+
+    def _removals(self, ids: Sequence[int]) -> list[dict[str, Any]]:
+        return [{"item_id": item_id, "generation": self.generation} for item_id in ids]
 
     def _put_info(self, key: str, value: str) -> None:
         put_info(self._connection, key, value)
@@ -256,13 +374,14 @@ def _upsert(
     connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), rows)
 
 
-def _fact_values(facts: ImageFacts) -> dict[str, Any]:
+def _file_values(root_id: int, file: FileFacts) -> dict[str, Any]:
+    return {"root_id": root_id, **asdict(file), "facts_version": FACTS_VERSION}
+
+
+def _item_values(item: ItemFacts) -> dict[str, Any]:
     return {
-        "size_bytes": facts.size_bytes,
-        "mtime_ns": facts.mtime_ns,
-        "content_hash": facts.content_hash,
-        "width_px": facts.width_px,
-        "height_px": facts.height_px,
-        "taken_at": facts.taken_at,
-        "facts_version": FACTS_VERSION,
+        "time_ms": item.time_ms,
+        "width_px": item.width_px,
+        "height_px": item.height_px,
+        **column_values(item.metadata),
     }

@@ -18,6 +18,7 @@ from PIL import Image
 
 from retrieval.errors import ImageError
 from retrieval.images.color import deep_extrema, to_srgb
+from retrieval.images.facts import NO_METADATA, ImageMetadata
 from retrieval.images.formats import MAX_PIXELS, SUFFIXES, ImageFile, is_supported, open_image
 from retrieval.images.preprocess import Preprocessing
 
@@ -61,11 +62,15 @@ _REDUCED_AT_LEAST = 4
 
 @dataclass(frozen=True)
 class DecodedImage:
-    """A picture ready for an encoder: `pixels` uint8 (S, S, 3), and its upright size in full."""
+    """A picture ready for an encoder: `pixels` uint8 (S, S, 3), and its upright size in full.
+
+    `metadata` is what its file says of it, where that was asked for.
+    """
 
     pixels: NDArray[np.uint8]
     width_px: int
     height_px: int
+    metadata: ImageMetadata = NO_METADATA
 
 
 @dataclass(frozen=True)

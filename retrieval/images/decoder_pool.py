@@ -17,10 +17,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 from retrieval.errors import ImageError, MmsearchError
 from retrieval.images.byte_budget import ByteBudget
+from retrieval.images.facts import ImageMetadata
 from retrieval.images.preprocess import Preprocessing
 from retrieval.images.worker import (
     DecodingLimits,
@@ -50,6 +51,8 @@ _START = (
     "main(DecodingLimits(**settings['limits']))"
 )
 
+T = TypeVar("T")
+
 
 class DecoderPool:
     """Decodes for any number of threads, in processes that start when they are first needed."""
@@ -74,19 +77,38 @@ class DecoderPool:
                 self._idle.append(_Process(self._limits))
 
     def decode(self, data: bytes, preprocessing: Preprocessing) -> DecodedImage:
-        """As `retrieval.images.decode.decode`, in another process.
+        """As `retrieval.images.decode.decode`, with the file's metadata, in another process.
 
         Raises ImageError as that does, and of kind `timeout` or `crashed` where the file keeps
         a process too long or ends it. Raises MmsearchError where no process can be started.
         """
+
+        def attempt(memory_bytes: int, get_process: Callable[[], _Process]) -> DecodedImage:
+            return self._decode_in(data, preprocessing, memory_bytes, get_process)
+
+        return self._twice(attempt)
+
+    def read_metadata(self, data: bytes) -> ImageMetadata:
+        """As `retrieval.images.metadata.read_metadata`, in another process. Raises as `decode`."""
+
+        def attempt(memory_bytes: int, get_process: Callable[[], _Process]) -> ImageMetadata:
+            with self._borrowed(get_process) as process, self._budget.hold(memory_bytes):
+                header = {"preprocessing": None, "memory_bytes": memory_bytes}
+                answer, _ = process.ask(header, data)
+                return process.metadata(answer)
+
+        return self._twice(attempt)
+
+    def _twice(self, attempt: Callable[[int, Callable[[], _Process]], T]) -> T:
+        """What an attempt gives; one that ends its process is made once more, alone."""
         try:
-            return self._attempt(data, preprocessing, self._share_bytes, self._idle_process)
+            return attempt(self._share_bytes, self._idle_process)
         except _ProcessDiedError as death:
             if death.was_too_slow:
                 raise self._too_slow() from death
         # It may have died of what was decoded beside it, or before it in the same process.
         try:
-            return self._attempt(data, preprocessing, PIXEL_BUDGET_BYTES, self._fresh_process)
+            return attempt(PIXEL_BUDGET_BYTES, self._fresh_process)
         except _ProcessDiedError as death:
             if death.was_too_slow:
                 raise self._too_slow() from death
@@ -101,7 +123,7 @@ class DecoderPool:
         for process in processes:
             process.kill()
 
-    def _attempt(
+    def _decode_in(
         self,
         data: bytes,
         preprocessing: Preprocessing,
@@ -255,8 +277,16 @@ class _Process:
                 pixels.reshape(side_px, side_px, 3),
                 int(answer["width_px"]),
                 int(answer["height_px"]),
+                ImageMetadata.from_json(answer["metadata"]),
             )
-        except (OSError, EOFError, ValueError, KeyError) as error:
+        except (OSError, EOFError, TypeError, ValueError, KeyError) as error:
+            raise self._death() from error
+
+    def metadata(self, answer: dict[str, Any]) -> ImageMetadata:
+        """The facts in an answer."""
+        try:
+            return ImageMetadata.from_json(answer["metadata"])
+        except (TypeError, ValueError, KeyError) as error:
             raise self._death() from error
 
     def is_alive(self) -> bool:

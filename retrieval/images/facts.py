@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import IntEnum
+from typing import Any, Self
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,30 @@ class ImageMetadata:
     creator: str | None = None
     copyright: str | None = None
     software: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """What is known, by name, as JSON takes it: times as ISO 8601."""
+        known: dict[str, Any] = {
+            fact.name: getattr(self, fact.name)
+            for fact in fields(self)
+            if getattr(self, fact.name) not in (None, ())
+        }
+        if self.taken_at is not None:
+            known["taken_at"] = self.taken_at.isoformat()
+        return known
+
+    @classmethod
+    def from_json(cls, known: dict[str, Any]) -> Self:
+        """What `to_json` gave. Raises TypeError or ValueError for anything else."""
+        facts = dict(known)
+        if "taken_at" in facts:
+            facts["taken_at"] = datetime.fromisoformat(facts["taken_at"])
+        if "keywords" in facts:
+            facts["keywords"] = tuple(str(keyword) for keyword in facts["keywords"])
+        return cls(**facts)
+
+
+NO_METADATA = ImageMetadata()
 
 
 class DateSource(IntEnum):

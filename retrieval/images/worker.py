@@ -1,4 +1,4 @@
-"""A process that decodes pictures: the bytes of files come in on one pipe, pixels go out on one.
+"""A process that reads pictures: the bytes of files come in on one pipe, pixels and facts go out.
 
 A file that crashes a decoder, or makes it run for ever or take all memory, ends this process and
 nothing else. It imports no more than Pillow, so that it starts fast.
@@ -8,7 +8,9 @@ A message is the lengths of two parts, a JSON object and bytes. The conversation
 `{"ready": true}`:
 
     request  {"preprocessing": {...}, "memory_bytes": 67108864}, the file
-    reply    {"width_px": 4000, "height_px": 3000}, the pixels: size_px × size_px × 3
+    reply    {"width_px": 4000, "height_px": 3000, "metadata": {...}}, the pixels:
+             size_px × size_px × 3
+             {"metadata": {...}} where the request's preprocessing is null: facts are all it wants
              {"kind": "damaged", "reason": "it is damaged (...)"}
              {"needs_bytes": 400000000}: more than `memory_bytes`; goes on at the next request
 """
@@ -73,18 +75,22 @@ def serve(requests: BinaryIO, replies: BinaryIO, limits: DecodingLimits) -> None
         while True:
             header, length = receive_header(requests)
             data = receive_exactly(requests, length)
-            preprocessing = Preprocessing(**header["preprocessing"])
             _allow_more_time(limits.cpu_s)
+            if header["preprocessing"] is None:
+                send(replies, {"metadata": _metadata(data)})
+                continue
+            preprocessing = Preprocessing(**header["preprocessing"])
             try:
                 with opening(data, preprocessing.size_px) as file:
                     if file.memory_bytes > header["memory_bytes"]:
                         send(replies, {"needs_bytes": file.memory_bytes})
                         receive_header(requests)
-                    size, pixels = _decoded(file, preprocessing)
+                    answer, pixels = _decoded(file, preprocessing)
+                answer["metadata"] = _metadata(data)
             except ImageError as failure:
                 send(replies, {"kind": failure.kind, "reason": failure.reason})
             else:
-                send(replies, size, pixels)
+                send(replies, answer, pixels)
 
 
 def main(limits: DecodingLimits) -> None:
@@ -111,6 +117,13 @@ def _decoded(file: ImageFile, preprocessing: Preprocessing) -> tuple[dict[str, A
     resized = resize_file(file, preprocessing)
     size = {"width_px": resized.width_px, "height_px": resized.height_px}
     return size, resized.image.tobytes()
+
+
+def _metadata(data: bytes) -> dict[str, Any]:
+    # Here, since whoever waits for this process to start does not wait for that.
+    from retrieval.images.metadata import read_metadata
+
+    return read_metadata(data).to_json()
 
 
 def _restrain_decoders() -> None:

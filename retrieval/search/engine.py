@@ -26,7 +26,7 @@ from retrieval.arguments import (
     check_times,
     check_words,
 )
-from retrieval.catalog.records import Picture
+from retrieval.catalog.records import Item
 from retrieval.catalog.sqlite.quick_reader import QuickReader
 from retrieval.encoders.base import Encoder, Preloadable, TextEncoding
 from retrieval.encoders.identity import require_same_identity
@@ -341,7 +341,7 @@ class SearchEngine(Closing):
 
     def _found(
         self, similarities: NDArray[np.float32], ids: Ids, min_score: float | None
-    ) -> tuple[list[Picture], list[float]]:
+    ) -> tuple[list[Item], list[float]]:
         """The first stage's pictures that are still there, and their similarities."""
         rows = self._reader.items([int(id_) for id_ in ids if id_ >= 0])
         pairs = [
@@ -387,7 +387,7 @@ def rank_above_rest(looked: NDArray[np.float64], rest: NDArray[np.float64]) -> N
 
 def _hit(
     rank: int,
-    image: Picture,
+    image: Item,
     score: float,
     similarity: float,
     text: str | None,
@@ -402,7 +402,8 @@ def _hit(
         width_px=image.width_px,
         height_px=image.height_px,
         question=text,
-        taken_at=image.taken_at,
+        metadata=image.metadata,
+        time_ms=image.time_ms,
         reranker=reranker,
     )
 

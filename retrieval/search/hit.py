@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from retrieval.images.facts import NO_METADATA, ImageMetadata
+
 
 @dataclass(frozen=True)
 class Hit:
@@ -14,9 +16,9 @@ class Hit:
     `rank` counts from 1. `score` is what the ranking is by, larger is better: the cosine of
     picture and question, or the fused score where a reranker looked again; `similarity` is
     always the first stage's cosine, in [-1, 1]. `question`: the words that it answers, None where
-    a picture was asked with. `taken_at`: by the camera's clock, None where it is not known.
-    `reranker`: the name of the one that looked again, None where none did; two
-    hits are equal whatever ranked them.
+    a picture was asked with. `metadata`: what the picture's file says of it. `time_ms`: where in a
+    video, None for a picture. `reranker`: the name of the one that looked again, None where none
+    did; two hits are equal whatever ranked them.
     """
 
     rank: int
@@ -27,5 +29,11 @@ class Hit:
     width_px: int
     height_px: int
     question: str | None = None
-    taken_at: datetime | None = None
+    metadata: ImageMetadata = NO_METADATA
+    time_ms: int | None = None
     reranker: str | None = field(default=None, compare=False)
+
+    @property
+    def taken_at(self) -> datetime | None:
+        """When it was taken, by the camera's clock; None where that is not known."""
+        return self.metadata.taken_at

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from retrieval.catalog.records import Picture
+from retrieval.catalog.records import Item
 from retrieval.encoders.base import Encoder
 from retrieval.fusion.scores import Floats
 from retrieval.rerankers.base import Candidate, Reranker, RerankQuery
@@ -56,7 +56,7 @@ class SecondStage:
         self,
         reranker: Reranker,
         query: RerankQuery,
-        images: Sequence[Picture],
+        images: Sequence[Item],
         similarities: Sequence[float],
     ) -> Floats:
         """Fused scores, float64 (n,), of a question's candidates in their order.
@@ -78,7 +78,7 @@ class SecondStage:
     def explain(
         self,
         query: RerankQuery,
-        images: Sequence[Picture],
+        images: Sequence[Item],
         similarities: Sequence[float],
         name: str = AUTO,
     ) -> list[Explanation | None]:
@@ -101,7 +101,7 @@ class SecondStage:
                 self._tokens = None
 
     def _candidates(
-        self, images: Sequence[Picture], similarities: Sequence[float], *, with_tokens: bool
+        self, images: Sequence[Item], similarities: Sequence[float], *, with_tokens: bool
     ) -> list[Candidate]:
         tokens = self._tokens_of([image.id for image in images]) if with_tokens else {}
         return [

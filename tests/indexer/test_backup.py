@@ -13,11 +13,12 @@ import pytest
 
 from indexer import back_up, check_index, fix_index, index_folders, restore
 from indexer.lock import writer_lock
-from retrieval.catalog import Catalog, ImageFacts
+from retrieval.catalog import Catalog
 from retrieval.errors import CatalogError, IndexBusyError, IndexMissingError, MmsearchError
 from retrieval.search.engine import SearchEngine
 from retrieval.storage.index_dir import IndexDir
 from tests.indexer.test_check_and_mend import paint
+from tests.support.rows import bound_catalog, pictures
 from tests.support.small_encoder import ColorEncoder
 
 STORED = Path(__file__).parents[1] / "data" / "catalogs"
@@ -73,19 +74,15 @@ def test_a_backup_is_one_file_that_others_may_only_read(index: Path, tmp_path: P
 def test_a_backup_beside_a_writer_is_one_committed_state(tmp_path: Path) -> None:
     path = tmp_path / "index" / "catalog.sqlite"
     done = threading.Event()
-    with Catalog.create(path) as catalog:
+    with bound_catalog(path, 48) as catalog:
 
         def write() -> None:
             number = 0
             while not done.is_set():
                 with catalog.transaction() as change:
                     root = change.add_root(Path("/r"))
-                    change.add_pictures(
-                        root.id,
-                        [f"{number + n}.jpg" for n in range(10)],
-                        [ImageFacts(1, 1, bytes(16), 1, 1)] * 10,
-                        np.eye(48, dtype=np.float32)[:10],
-                    )
+                    added = pictures([f"{number + n}.jpg" for n in range(10)])
+                    change.add_files(root.id, added, np.eye(48, dtype=np.float32)[:10])
                 number += 10
 
         writer = threading.Thread(target=write)
@@ -100,7 +97,7 @@ def test_a_backup_beside_a_writer_is_one_committed_state(tmp_path: Path) -> None
     for number, images in enumerate(counts):
         with closing(sqlite3.connect(tmp_path / f"b{number}")) as backup:
             assert backup.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-            assert backup.execute("SELECT count(*) FROM vectors").fetchone() == (images,)
+            assert backup.execute("SELECT count(*) FROM embeddings").fetchone() == (images,)
         # A batch is in it whole or not at all.
         assert images % 10 == 0
 

@@ -91,8 +91,8 @@ def drop(name: str) -> Callable[[Path], None]:
 def stale_copy(index: Path) -> None:
     """The vector index shows another state of the catalogue than it says."""
     with closing(sqlite3.connect(index / "catalog.sqlite")) as connection, connection:
-        connection.execute("DELETE FROM vectors WHERE picture_id = 2")
-        connection.execute("DELETE FROM pictures WHERE id = 2")
+        connection.execute("DELETE FROM embeddings WHERE item_id = 2")
+        connection.execute("DELETE FROM items WHERE id = 2")
     with PatchTokenStore.open(index / "tokens.sqlite", "c0") as tokens:
         tokens.remove([2])
 
@@ -101,27 +101,27 @@ DAMAGES: list[tuple[str, Callable[[Path], None], dict[str, int]]] = [
     ("none", lambda _index: None, {}),
     (
         "vectors missing",
-        sql("DELETE FROM vectors WHERE picture_id IN (1, 3)"),
+        sql("DELETE FROM embeddings WHERE item_id IN (1, 3)"),
         {"no-vector": 2, "vector-index": 2},
     ),
     (
         "vectors of another dimension",
-        sql("UPDATE vectors SET embedding = x'0011' WHERE picture_id = 2"),
+        sql("UPDATE embeddings SET vector = x'0011' WHERE item_id = 2"),
         {"wrong-dimension": 1},
     ),
     (
         "vectors of no length",
-        sql("UPDATE vectors SET embedding = zeroblob(96) WHERE picture_id = 2"),
+        sql("UPDATE embeddings SET vector = zeroblob(96) WHERE item_id = 2"),
         {"wrong-length": 1},
     ),
     (
         "vectors that are no numbers",
-        sql(f"UPDATE vectors SET embedding = x'00fe{'00' * 94}' WHERE picture_id = 2"),
+        sql(f"UPDATE embeddings SET vector = x'00fe{'00' * 94}' WHERE item_id = 2"),
         {"no-numbers": 1},
     ),
     (
         "vectors without a picture",
-        sql("INSERT INTO vectors SELECT 99, generation, embedding FROM vectors LIMIT 1"),
+        sql("INSERT INTO embeddings SELECT 99, 1, generation, vector FROM embeddings LIMIT 1"),
         {"orphan-vectors": 1, "vector-index": 1},
     ),
     ("a vector index of another state", stale_copy, {"vector-index": 1}),
@@ -195,7 +195,7 @@ def test_files_that_are_gone_or_changed_are_named_and_left_to_the_next_run(
     mended = fix_index(index, encoder=ColorEncoder())
     assert len(mended.left.findings) == 2
     with Catalog.open(index / "catalog.sqlite") as catalog:
-        assert catalog.count_pictures() == PICTURES
+        assert catalog.count_items() == PICTURES
     index_folders([library], index, encoder=ColorEncoder())
     assert kinds(index) == {}
 
@@ -230,10 +230,10 @@ def test_a_folder_that_is_away_is_no_difference(own: tuple[Path, Path]) -> None:
 
 def test_what_cannot_be_made_again_stays(own: tuple[Path, Path]) -> None:
     library, index = own
-    sql("DELETE FROM vectors WHERE picture_id = 1")(index)
+    sql("DELETE FROM embeddings WHERE item_id = 1")(index)
     # What is no vector is as good as none.
-    sql("UPDATE vectors SET embedding = x'0011' WHERE picture_id = 2")(index)
-    sql(f"UPDATE vectors SET embedding = x'00fe{'00' * 94}' WHERE picture_id = 3")(index)
+    sql("UPDATE embeddings SET vector = x'0011' WHERE item_id = 2")(index)
+    sql(f"UPDATE embeddings SET vector = x'00fe{'00' * 94}' WHERE item_id = 3")(index)
     sql("DELETE FROM tokens", "tokens.sqlite")(index)
     library.rename(library.with_name("elsewhere"))
     left = fix_index(index, encoder=ColorEncoder()).left
@@ -252,7 +252,7 @@ def test_damage_of_the_catalogue_itself_is_told_and_nothing_else_is_touched(inde
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     data = bytearray(path.read_bytes())
     with closing(sqlite3.connect(path)) as connection:
-        page = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'vectors'")
+        page = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'embeddings'")
         start = (page.fetchone()[0] - 1) * 4096
     data[start : start + 4096] = os.urandom(4096)
     path.write_bytes(data)

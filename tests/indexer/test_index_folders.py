@@ -66,7 +66,7 @@ def shown(index_dir: Path) -> dict[Path, int]:
     """The ids of all indexed pictures by path; checks that each has a vector."""
     with catalog_of(index_dir) as catalog:
         ids = catalog.ids_within(Path("/")).tolist()
-        assert len(set(ids)) == len(ids) == catalog.count_pictures()
+        assert len(set(ids)) == len(ids) == catalog.count_items()
         assert set(catalog.vectors(ids)) == set(ids)
         images = catalog.items(ids)
     paths = {image.path: id_ for id_, image in images.items()}

@@ -44,12 +44,12 @@ def copy_catalog(source: Path, target: Path) -> int:
             old.execute("ROLLBACK")
             # One file that can be carried elsewhere, without a -wal beside it.
             new.execute("PRAGMA journal_mode = DELETE")
-        pictures = verify_copy(temporary)
+        items = verify_copy(temporary)
         sync_file(temporary)
         temporary.replace(target)
         sync_folder(target.parent)
-        return pictures
-    except (sqlite3.Error, OSError) as error:
+        return items
+    except (sqlite3.Error, UnicodeDecodeError, OSError) as error:
         if _is_full(error, target.parent):
             raise StorageError(
                 f"The disk is full where {target} is to be written: make space and run again."
@@ -74,7 +74,8 @@ def verify_copy(path: Path) -> int:
                 raise CatalogError(f"{path} is damaged ({lines[0]}): take another backup.")
             statement = "SELECT value FROM info WHERE key = 'schema_version'"
             version = int(copy.execute(statement).fetchone()[0])
-            pictures = int(copy.execute("SELECT count(*) FROM pictures").fetchone()[0])
+            table = "items" if version > 2 else "pictures"
+            items = int(copy.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
     except (sqlite3.Error, TypeError, ValueError) as error:
         raise CatalogError(
             f"{path} is not a catalogue of mmsearch, or is damaged ({error})."
@@ -84,7 +85,7 @@ def verify_copy(path: Path) -> int:
             f"{path} was made by a newer mmsearch (its format is {version}, this program knows "
             f"{SCHEMA_VERSION}): update mmsearch."
         )
-    return pictures
+    return items
 
 
 def _is_full(error: Exception, folder: Path) -> bool:

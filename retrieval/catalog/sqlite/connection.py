@@ -56,6 +56,9 @@ def database_errors(engine: Engine) -> Iterator[None]:
         yield
     except DBAPIError as error:
         raise explain(error.orig, Path(engine.url.database or "")) from error
+    except UnicodeDecodeError as error:
+        # Of a message of SQLite's own, which quotes what it cannot make sense of.
+        raise damaged(Path(engine.url.database or ""), "it has garbled text") from error
 
 
 def explain(error: BaseException | None, path: Path) -> MmsearchError:

@@ -1,8 +1,8 @@
 """What every question reads of a catalogue, over the standard library's sqlite3.
 
-Loading SQLAlchemy takes longer than all else that a question needs. So the three statements of a
-plain question stand here a second time; whatever is rarer, or is not as this module expects it,
-goes through `Catalog`, which is opened when it is first needed.
+Loading SQLAlchemy takes longer than all else that a question needs. So the statements of a plain
+question stand here a second time, as a test compares; whatever is rarer, or is not as this module
+expects it, goes through `Catalog`, which is opened when it is first needed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.catalog.records import Picture
+from retrieval.catalog.facts import COLUMNS, FROM_FILE, TEXT_KINDS, from_rows
+from retrieval.catalog.records import Item
 from retrieval.encoders.base import EncoderIdentity
 from retrieval.storage.closing import Closing
 
@@ -27,16 +28,28 @@ if TYPE_CHECKING:
     from retrieval.catalog.catalog import Catalog
 
 # The version of the tables that these statements are for; others are read through `Catalog`.
-READ_VERSION = 2
+READ_VERSION = 3
 _IDS_A_STATEMENT = 500
 
-_INFO = "SELECT key, value FROM info"
-_GENERATION = "SELECT value FROM info WHERE key = 'generation'"
-_PICTURES = """
-SELECT pictures.id, roots.path, pictures.path, pictures.width_px, pictures.height_px,
-    pictures.taken_at
-FROM pictures JOIN roots ON roots.id = pictures.root_id WHERE pictures.id IN ({marks})
+_ENCODER = """
+SELECT name, dim, fingerprint FROM spaces
+WHERE id = coalesce((SELECT CAST(value AS INTEGER) FROM info WHERE key = 'space'), 1)
 """
+_GENERATION = "SELECT value FROM info WHERE key = 'generation'"
+_ITEMS = f"""
+SELECT items.id, roots.path, files.path, items.width_px, items.height_px, items.time_ms,
+    {", ".join(f"items.{name}" for name in COLUMNS)}
+FROM items JOIN files ON files.id = items.file_id JOIN roots ON roots.id = files.root_id
+WHERE items.id IN ({{marks}})
+"""
+_TEXTS = f"""
+SELECT item_id, kind, text FROM texts
+WHERE kind IN ({", ".join(f"'{kind}'" for kind in TEXT_KINDS)}) AND item_id IN ({{marks}})
+"""
+_KEYWORDS = f"""
+SELECT item_id, tag FROM tags WHERE source = '{FROM_FILE}' AND item_id IN ({{marks}})
+"""
+_TAKEN_AT = COLUMNS.index("taken_at")
 
 
 class QuickReader(Closing):
@@ -78,20 +91,10 @@ class QuickReader(Closing):
     @property
     def encoder(self) -> EncoderIdentity | None:
         """The encoder that made the vectors; None while nothing has been indexed."""
-        rows = self._rows(_INFO)
+        rows = self._rows(_ENCODER)
         if rows is None:
             return self.full.encoder
-        facts = dict(rows)
-        if "encoder_name" not in facts:
-            return None
-        try:
-            return EncoderIdentity(
-                name=facts["encoder_name"],
-                dim=int(facts["encoder_dim"]),
-                fingerprint=facts["encoder_fingerprint"],
-            )
-        except (KeyError, TypeError, ValueError):
-            return self.full.encoder
+        return EncoderIdentity(*rows[0]) if rows else None
 
     @property
     def generation(self) -> int:
@@ -102,19 +105,37 @@ class QuickReader(Closing):
         except (IndexError, TypeError, ValueError):
             return self.full.generation
 
-    def items(self, ids: Sequence[int]) -> dict[int, Picture]:
-        """The pictures with these ids, by id; an id that is not there is left out."""
-        found: dict[int, Picture] = {}
+    def items(self, ids: Sequence[int]) -> dict[int, Item]:
+        """The items with these ids, by id; an id that is not there is left out."""
+        found: dict[int, Item] = {}
         for start in range(0, len(ids), _IDS_A_STATEMENT):
-            chunk = list(ids[start : start + _IDS_A_STATEMENT])
-            rows = self._rows(_PICTURES.format(marks=",".join("?" * len(chunk))), chunk)
-            try:
-                found |= {row[0]: _picture(*row) for row in rows or ()}
-            except (TypeError, ValueError):
-                rows = None
-            if rows is None:
+            chunk = self._chunk_of_items(list(ids[start : start + _IDS_A_STATEMENT]))
+            if chunk is None:
                 return self.full.items(ids)
+            found |= chunk
         return found
+
+    def _chunk_of_items(self, ids: list[int]) -> dict[int, Item] | None:
+        marks = ",".join("?" * len(ids))
+        rows, words, keywords = (
+            self._rows(statement.format(marks=marks), ids)
+            for statement in (_ITEMS, _TEXTS, _KEYWORDS)
+        )
+        if rows is None or words is None or keywords is None:
+            return None
+        texts_of: dict[int, dict[str, str]] = {}
+        for item_id, kind, text in words:
+            texts_of.setdefault(item_id, {})[kind] = text
+        keywords_of: dict[int, list[str]] = {}
+        for item_id, tag in keywords:
+            keywords_of.setdefault(item_id, []).append(tag)
+        try:
+            return {
+                row[0]: _item(row, texts_of.get(row[0], {}), keywords_of.get(row[0], ()))
+                for row in rows
+            }
+        except (TypeError, ValueError):
+            return None
 
     def changes_since(
         self, generation: int
@@ -144,19 +165,21 @@ class QuickReader(Closing):
                 return None
             try:
                 return self._connection.execute(statement, values).fetchall()
-            except sqlite3.Error:
+            except (sqlite3.Error, UnicodeDecodeError):
                 return None
 
 
-def _picture(
-    id_: int, root: bytes, path: bytes, width_px: int, height_px: int, taken_at: str | None
-) -> Picture:
-    return Picture(
+def _item(row: tuple[Any, ...], texts: dict[str, str], keywords: Sequence[str]) -> Item:
+    id_, root, path, width_px, height_px, time_ms, *values = row
+    if values[_TAKEN_AT] is not None:
+        values[_TAKEN_AT] = datetime.fromisoformat(values[_TAKEN_AT])
+    return Item(
         id_,
         Path(os.fsdecode(root)) / os.fsdecode(path),
         width_px,
         height_px,
-        None if taken_at is None else datetime.fromisoformat(taken_at),
+        from_rows(dict(zip(COLUMNS, values, strict=True)), texts, keywords),
+        time_ms,
     )
 
 
@@ -172,7 +195,7 @@ def _connect(path: Path) -> sqlite3.Connection | None:
         found = connection.execute("SELECT value FROM info WHERE key = 'schema_version'").fetchone()
         if found is not None and found[0] == str(READ_VERSION):
             return connection
-    except sqlite3.Error:
+    except (sqlite3.Error, UnicodeDecodeError):
         pass
     if connection is not None:
         with suppress(sqlite3.Error):

@@ -18,19 +18,38 @@ from itertools import groupby
 from pathlib import Path
 
 import numpy as np
-from sqlalchemy import DateTime, Float, LargeBinary, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Float,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.schema import CreateTable
 
+from retrieval.catalog.base import FIRST_SPACE, SPACE
 from retrieval.catalog.catalog import Catalog
+from retrieval.catalog.integrity import LENGTH_TOLERANCE
+from retrieval.catalog.migrations.to_version_3 import ROW_MOVES
 from retrieval.catalog.records import CONTENT_HASH_BYTES
 from retrieval.catalog.schema import (
     SCHEMA_VERSION,
     FilePath,
+    embeddings,
     failures,
+    files,
     info,
-    pictures,
+    items,
     removals,
     roots,
-    vectors,
+    spaces,
+    tags,
+    texts,
 )
 from retrieval.catalog.sqlite.connection import explain
 from retrieval.catalog.sqlite.pages import Value, index_rows, leaf_rows
@@ -38,17 +57,52 @@ from retrieval.catalog.transaction import DISKS
 from retrieval.errors import CatalogError
 from retrieval.storage.disk import delete_database
 
-_TABLES = (pictures, vectors, removals, failures, roots, info)
+# The tables of versions 1 and 2 that are no more; the last columns of pictures came with 2.
+_old = MetaData()
+old_pictures = Table(
+    "pictures",
+    _old,
+    Column("id", Integer, primary_key=True),
+    Column("root_id", BigInteger, nullable=False),
+    Column("path", FilePath, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("mtime_ns", BigInteger, nullable=False),
+    Column("content_hash", LargeBinary(16), nullable=False),
+    Column("width_px", Integer, nullable=False),
+    Column("height_px", Integer, nullable=False),
+    Column("taken_at", DateTime, info={"added": True}),
+    Column("facts_version", Integer, nullable=False, server_default="0", info={"added": True}),
+)
+old_vectors = Table(
+    "vectors",
+    _old,
+    Column("picture_id", Integer, primary_key=True),
+    Column("generation", BigInteger, nullable=False),
+    Column("embedding", LargeBinary, nullable=False),
+)
+_OLD_TABLES = (old_pictures, old_vectors)
+_TABLES = (
+    files,
+    items,
+    spaces,
+    embeddings,
+    texts,
+    tags,
+    *_OLD_TABLES,
+    removals,
+    failures,
+    roots,
+    info,
+)
+_HASHED = {files.name: 5, old_pictures.name: 5}
 _ROWS_A_STATEMENT = 2_000
 _WAL_HEADER_BYTES = 32
 _FRAME_HEADER_BYTES = 24
-# Vectors have unit length; float16 is off by less.
-_LENGTH_OFF_BY = 0.005
 
 
 @dataclass(frozen=True)
 class Salvaged:
-    """What was found: ids of pictures of which anything was left, and which can be found again.
+    """What was found: ids of items of which anything was left, and which can be found again.
 
     `generation` is that of the damaged catalogue, None where it could not be read. `lost_roots`
     are made-up folders that stand for those whose names could not be read.
@@ -63,8 +117,8 @@ class Salvaged:
 def salvage(source: Path, target: Path, scratch: Path) -> Salvaged:
     """Make the catalogue `target` of what can be read of `source`.
 
-    `scratch` is a name for a copy that is worked on and deleted. Pictures whose vector could not
-    be read have rows and no vector. Raises CatalogError where a newer mmsearch made it,
+    `scratch` is a name for a copy that is worked on and deleted. Items whose vector could not be
+    read have rows and no vector. Raises CatalogError where a newer mmsearch made it,
     StorageError or OSError where the disk is full or fails.
     """
     try:
@@ -75,7 +129,10 @@ def salvage(source: Path, target: Path, scratch: Path) -> Salvaged:
             # Synced once, as a whole, by the caller.
             fresh.execute("PRAGMA synchronous = OFF")
             with fresh:
+                for table in _OLD_TABLES:
+                    fresh.execute(str(CreateTable(table).compile(dialect=sqlite.dialect())))
                 facts = _fill(fresh, scratch)
+                _take_over_old_rows(fresh, facts)
                 return _settle(fresh, facts, scratch, target.parent)
     except sqlite3.Error as error:
         raise explain(error, target) from error
@@ -100,7 +157,10 @@ def _copy_with_log(source: Path, scratch: Path) -> None:
         return
     copied_log = scratch.with_name(scratch.name + "-wal")
     shutil.copyfile(log, copied_log)
-    with suppress(sqlite3.Error), closing(sqlite3.connect(scratch)) as connection:
+    with (
+        suppress(sqlite3.Error, UnicodeDecodeError),
+        closing(sqlite3.connect(scratch)) as connection,
+    ):
         if connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0:
             return
     if copied_log.exists():
@@ -146,7 +206,9 @@ def _fill(fresh: sqlite3.Connection, source: Path) -> dict[str, str]:
         match values:
             case (str(name), int(last)):
                 sequences[name] = max(last, sequences.get(name, 0))
-    for table in (pictures, roots):
+    sequences["files"] = max(sequences.get("files", 0), sequences.get(old_pictures.name, 0))
+    sequences["items"] = max(sequences.get("items", 0), sequences.get(old_pictures.name, 0))
+    for table in (files, items, roots):
         fresh.execute("DELETE FROM sqlite_sequence WHERE name = ?", (table.name,))
         (highest,) = fresh.execute(f"SELECT coalesce(max(id), 0) FROM {table.name}").fetchone()
         fresh.execute(
@@ -154,6 +216,21 @@ def _fill(fresh: sqlite3.Connection, source: Path) -> dict[str, str]:
             (table.name, max(highest, sequences.get(table.name, 0))),
         )
     return facts
+
+
+def _take_over_old_rows(fresh: sqlite3.Connection, facts: dict[str, str]) -> None:
+    """Make what was found of older tables rows of the present ones."""
+    name, dim = facts.pop("encoder_name", None), facts.pop("encoder_dim", "")
+    fingerprint = facts.pop("encoder_fingerprint", "")
+    if name is not None and dim.isdecimal():
+        fresh.execute(
+            "INSERT OR IGNORE INTO spaces (id, name, dim, fingerprint) VALUES (1, ?, ?, ?)",
+            (name, int(dim), fingerprint),
+        )
+    for statement in ROW_MOVES:
+        fresh.execute(statement.replace("INSERT", "INSERT OR IGNORE"))
+    for table in _OLD_TABLES:
+        fresh.execute(f"DROP TABLE {table.name}")
 
 
 def _by_table(
@@ -178,7 +255,7 @@ def _by_table(
 
 def _fits(table: Table, values: Sequence[Value]) -> bool:
     columns = list(table.columns)
-    needed = sum(1 for column in columns if column.info.get("since", 1) == 1)
+    needed = sum(1 for column in columns if not column.info.get("added"))
     if not needed <= len(values) <= len(columns):
         return False
     has_alias = len(table.primary_key) == 1 and table is not info
@@ -191,7 +268,8 @@ def _fits(table: Table, values: Sequence[Value]) -> bool:
                 return False
         elif not isinstance(value, _types_of(column.type)):
             return False
-    return table is not pictures or len(values[5]) == CONTENT_HASH_BYTES  # type: ignore[arg-type]
+    hashed = _HASHED.get(table.name)
+    return hashed is None or len(values[hashed]) == CONTENT_HASH_BYTES  # type: ignore[arg-type]
 
 
 def _types_of(kind: object) -> tuple[type, ...]:
@@ -214,17 +292,23 @@ def _settle(
             f"knows {SCHEMA_VERSION}): update mmsearch and repair with that."
         )
     # Rows of pages whose being free was not known.
-    for table, key in ((vectors, "picture_id"), (pictures, "id")):
-        fresh.execute(f"DELETE FROM {table.name} WHERE {key} IN (SELECT picture_id FROM removals)")
+    for table, key in ((embeddings, "item_id"), (items, "id")):
+        fresh.execute(f"DELETE FROM {table.name} WHERE {key} IN (SELECT item_id FROM removals)")
+    fresh.execute("DELETE FROM items WHERE file_id NOT IN (SELECT id FROM files)")
+    space = facts.get(SPACE, "")
+    own = (int(space) if space.isdecimal() else FIRST_SPACE,)
     seen = frozenset(
         row[0]
-        for row in fresh.execute("SELECT id FROM pictures UNION SELECT picture_id FROM vectors")
+        for row in fresh.execute(
+            "SELECT id FROM items UNION SELECT item_id FROM embeddings WHERE space_id = ?", own
+        )
     )
-    dim = _drop_wrong_vectors(fresh, facts.get("encoder_dim", ""))
-    fresh.execute("DELETE FROM vectors WHERE picture_id NOT IN (SELECT id FROM pictures)")
+    dim = _drop_wrong_vectors(fresh, own[0])
+    fresh.execute("DELETE FROM files WHERE id NOT IN (SELECT file_id FROM items)")
+    for table in (embeddings, texts, tags):
+        fresh.execute(f"DELETE FROM {table.name} WHERE item_id NOT IN (SELECT id FROM items)")
     nameless = fresh.execute(
-        "SELECT root_id FROM pictures UNION SELECT root_id FROM failures"
-        " EXCEPT SELECT id FROM roots"
+        "SELECT root_id FROM files UNION SELECT root_id FROM failures EXCEPT SELECT id FROM roots"
     ).fetchall()
     lost_roots: list[Path] = []
     names = _root_names(scratch)
@@ -241,7 +325,7 @@ def _settle(
         fresh.execute("INSERT INTO roots (id, path) VALUES (?, ?)", (root_id, name))
     generation = facts.pop("generation", "")
     (latest,) = fresh.execute(
-        "SELECT max(coalesce((SELECT max(generation) FROM vectors), 0),"
+        "SELECT max(coalesce((SELECT max(generation) FROM embeddings), 0),"
         " coalesce((SELECT max(generation) FROM removals), 0))"
     ).fetchone()
     known = int(generation) if generation.isdecimal() and int(generation) >= latest else None
@@ -266,20 +350,25 @@ def _root_names(source: Path) -> dict[int, bytes]:
     return names
 
 
-def _drop_wrong_vectors(fresh: sqlite3.Connection, told_dim: str) -> int:
-    """Forget vectors that are of another dimension or no unit vectors; returns the dimension."""
+def _drop_wrong_vectors(fresh: sqlite3.Connection, space: int) -> int:
+    """Forget vectors that are of another dimension or no unit vectors.
+
+    Returns the dimension of the space that answers questions. Spaces in the making go altogether.
+    """
+    fresh.execute("DELETE FROM embeddings WHERE space_id <> ?", (space,))
+    fresh.execute("DELETE FROM spaces WHERE id <> ?", (space,))
+    told = fresh.execute("SELECT dim FROM spaces").fetchone()
     lengths = fresh.execute(
-        "SELECT length(embedding) FROM vectors GROUP BY 1 ORDER BY count(*) DESC LIMIT 1"
+        "SELECT length(vector) FROM embeddings GROUP BY 1 ORDER BY count(*) DESC LIMIT 1"
     ).fetchone()
-    usual = lengths[0] // 2 if lengths else 0
-    dim = int(told_dim) if told_dim.isdecimal() and int(told_dim) else usual
+    dim: int = told[0] if told else (lengths[0] // 2 if lengths else 0)
     wrong: list[tuple[int]] = []
-    for item_id, embedding in fresh.execute("SELECT picture_id, embedding FROM vectors"):
-        if len(embedding) != 2 * dim:
+    for item_id, vector in fresh.execute("SELECT item_id, vector FROM embeddings"):
+        if len(vector) != 2 * dim:
             wrong.append((item_id,))
             continue
-        length = float(np.linalg.norm(np.frombuffer(embedding, dtype="<f2").astype(np.float32)))
-        if not abs(length - 1) < _LENGTH_OFF_BY:
+        length = float(np.linalg.norm(np.frombuffer(vector, dtype="<f2").astype(np.float32)))
+        if not abs(length - 1) <= LENGTH_TOLERANCE:
             wrong.append((item_id,))
-    fresh.executemany("DELETE FROM vectors WHERE picture_id = ?", wrong)
+    fresh.executemany("DELETE FROM embeddings WHERE item_id = ?", wrong)
     return dim

@@ -17,11 +17,17 @@ from pathlib import Path
 from retrieval.errors import CatalogError
 from retrieval.storage.disk import sync_file, sync_folder
 
-_SAME = """
-SELECT new.id FROM pictures new JOIN old.pictures former ON former.id = new.id
-WHERE former.content_hash = new.content_hash
-  AND (SELECT value FROM info WHERE key = 'encoder_fingerprint')
-    = (SELECT value FROM old.info WHERE key = 'encoder_fingerprint')
+_FINGERPRINT = """(
+    SELECT fingerprint FROM {0}spaces WHERE id = coalesce(
+        (SELECT CAST(value AS INTEGER) FROM {0}info WHERE key = 'space'), 1
+    )
+)"""
+_SAME = f"""
+SELECT new.id FROM items new JOIN files new_file ON new_file.id = new.file_id
+JOIN old.items former ON former.id = new.id AND former.position = new.position
+JOIN old.files former_file ON former_file.id = former.file_id
+WHERE former_file.content_hash = new_file.content_hash
+  AND {_FINGERPRINT.format("main.")} = {_FINGERPRINT.format("old.")}
 """
 _FOLLOW_ON = """
 BEGIN;
@@ -29,11 +35,12 @@ UPDATE info SET value = 1 + max(
     CAST(value AS INTEGER),
     (SELECT CAST(value AS INTEGER) FROM old.info WHERE key = 'generation')
 ) WHERE key = 'generation';
-UPDATE vectors SET generation = (SELECT CAST(value AS INTEGER) FROM info WHERE key = 'generation');
+UPDATE embeddings SET generation =
+    (SELECT CAST(value AS INTEGER) FROM info WHERE key = 'generation');
 INSERT OR REPLACE INTO removals SELECT
-    picture_id, (SELECT CAST(value AS INTEGER) FROM info WHERE key = 'generation')
-    FROM old.vectors WHERE picture_id NOT IN (SELECT picture_id FROM vectors);
-DELETE FROM removals WHERE picture_id IN (SELECT picture_id FROM vectors);
+    item_id, (SELECT CAST(value AS INTEGER) FROM info WHERE key = 'generation')
+    FROM old.embeddings WHERE item_id NOT IN (SELECT item_id FROM embeddings);
+DELETE FROM removals WHERE item_id IN (SELECT item_id FROM embeddings);
 INSERT INTO sqlite_sequence SELECT name, 0 FROM old.sqlite_sequence
     WHERE name NOT IN (SELECT name FROM sqlite_sequence);
 UPDATE sqlite_sequence SET seq = max(
@@ -52,7 +59,8 @@ def follow_on(successor: Path, predecessor: Path) -> set[int]:
     """Number a catalogue that is to replace another on from it.
 
     Its generation comes after both, and no id of the predecessor will be given again. Returns the
-    ids that stand for the same content, encoded by the same encoder, in both.
+    ids that stand for the same content, encoded by the same encoder, in both. Both catalogues are
+    of the present format.
 
     Raises CatalogError where the predecessor cannot be read.
     """
@@ -63,7 +71,7 @@ def follow_on(successor: Path, predecessor: Path) -> set[int]:
             same = {row[0] for row in connection.execute(_SAME)}
             connection.executescript(_FOLLOW_ON)
             return same
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise CatalogError(f"The catalogue {predecessor} cannot be read ({error}).") from error
 
 
@@ -77,7 +85,7 @@ def overwrite(target: Path, source: Path) -> None:
             old.execute("PRAGMA busy_timeout = 30000")
             old.execute("PRAGMA synchronous = FULL")
             new.backup(old)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise CatalogError(f"The catalogue {target} cannot be replaced ({error}).") from error
 
 

@@ -135,7 +135,7 @@ class VectorStore:
             or snapshot is None
             or is_outgrown(
                 manifest.kind,
-                catalog.count_pictures(),
+                catalog.count_items(),
                 manifest.trained_on,
                 catalog.vector_index_choice or AUTO,
             )
@@ -282,7 +282,7 @@ def _build(catalog: Catalog) -> Built:
     encoder = catalog.encoder
     if encoder is None:
         raise IndexMissingError("Nothing has been indexed yet.")
-    count = catalog.count_pictures()
+    count = catalog.count_items()
     kind = choose_kind(count, catalog.vector_index_choice or AUTO)
     if kind == FLAT_HALVES or not count:
         index = FaissIndex.empty(encoder.dim)

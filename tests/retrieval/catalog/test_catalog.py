@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from numpy.typing import NDArray
 
-from retrieval.catalog import Catalog, ImageFacts, KnownFile
+from retrieval.catalog import Catalog, KnownFile
 from retrieval.encoders.base import EncoderIdentity
 from retrieval.errors import CatalogError, IndexMissingError
+from tests.support.rows import bound_catalog, picture, pictures
 
 DIM = 4
 ENCODER = EncoderIdentity("test", DIM, "f" * 32)
@@ -31,8 +32,8 @@ names = (
 file_paths = st.lists(names, min_size=1, max_size=3).map("/".join)
 
 
-def facts(content: int = 0) -> ImageFacts:
-    return ImageFacts(10, 20, content.to_bytes(16, "big"), 30, 40)
+def content(number: int) -> bytes:
+    return number.to_bytes(16, "big")
 
 
 def vectors_of(*seeds: int) -> NDArray[np.float32]:
@@ -42,18 +43,13 @@ def vectors_of(*seeds: int) -> NDArray[np.float32]:
 
 @pytest.fixture
 def catalog(tmp_path: Path) -> Catalog:
-    return Catalog.create(tmp_path / "catalog.sqlite")
+    return bound_catalog(tmp_path / "catalog.sqlite")
 
 
 def add(catalog: Catalog, root: Path, *paths: str) -> list[int]:
     with catalog.transaction() as change:
         root_id = change.add_root(root).id
-        return change.add_pictures(
-            root_id,
-            paths,
-            [facts(number) for number in range(len(paths))],
-            vectors_of(*range(len(paths))),
-        )
+        return change.add_files(root_id, pictures(paths), vectors_of(*range(len(paths))))
 
 
 def test_a_missing_catalogue_says_how_to_make_one(tmp_path: Path) -> None:
@@ -90,16 +86,14 @@ def test_a_transaction_that_fails_leaves_no_trace(catalog: Catalog) -> None:
     add(catalog, Path("/photos"), "a.jpg")
     with pytest.raises(ZeroDivisionError), catalog.transaction() as change:
         root = change.add_root(Path("/other"))
-        change.add_pictures(root.id, ["b.jpg"], [facts()], vectors_of(1))
+        change.add_files(root.id, [picture("b.jpg")], vectors_of(1))
         raise ZeroDivisionError
-    assert catalog.count_pictures() == 1
+    assert catalog.count_items() == 1
     assert [root.path for root in catalog.roots()] == [Path("/photos")]
-    assert catalog.generation == 1
+    assert catalog.generation == 2
 
 
 def test_what_was_written_is_read_back(catalog: Catalog, tmp_path: Path) -> None:
-    with catalog.transaction() as change:
-        change.set_encoder(ENCODER)
     ids = add(catalog, Path("/photos"), "a.jpg", "b/c.jpg")
     catalog.close()
     with Catalog.open(tmp_path / "catalog.sqlite") as again:
@@ -118,18 +112,18 @@ def test_a_path_that_is_known_keeps_its_id_and_takes_the_new_vector(catalog: Cat
     first = add(catalog, Path("/photos"), "a.jpg")
     with catalog.transaction() as change:
         root = change.add_root(Path("/photos"))
-        second = change.add_pictures(root.id, ["a.jpg"], [facts(9)], vectors_of(9))
+        second = change.add_files(root.id, [picture("a.jpg", 9)], vectors_of(9))
     assert first == second
     np.testing.assert_allclose(catalog.vectors(first)[first[0]], vectors_of(9)[0], atol=1e-3)
-    assert catalog.ids_with_content([facts(9).content_hash, facts(0).content_hash]) == {
-        facts(9).content_hash: first
+    assert catalog.files_with_content([content(9), content(0)]) == {
+        content(9): catalog.file_ids_of(first)
     }
 
 
 def test_an_id_is_never_given_twice(catalog: Catalog) -> None:
     ids = add(catalog, Path("/photos"), "a.jpg", "b.jpg")
     with catalog.transaction() as change:
-        change.remove_pictures(ids)
+        change.remove_files(catalog.file_ids_of(ids))
     assert min(add(catalog, Path("/photos"), "c.jpg")) > max(ids)
 
 
@@ -182,14 +176,12 @@ def test_a_large_number_of_rows_can_be_asked_for_at_once(catalog: Catalog) -> No
     with catalog.transaction() as change:
         root = change.add_root(Path("/photos"))
         many = np.repeat(vectors_of(0), count, axis=0)
-        ids = change.add_pictures(
-            root.id, [f"{n}.jpg" for n in range(count)], [facts(n) for n in range(count)], many
-        )
+        ids = change.add_files(root.id, pictures([f"{n}.jpg" for n in range(count)]), many)
     assert len(catalog.items(ids)) == len(catalog.vectors(ids)) == count
-    assert len(catalog.ids_with_content([facts(n).content_hash for n in range(count)])) == count
+    assert len(catalog.files_with_content([content(n) for n in range(count)])) == count
     with catalog.transaction() as change:
-        change.remove_pictures(ids)
-    assert catalog.count_pictures() == 0
+        change.remove_files(catalog.file_ids_of(ids))
+    assert catalog.count_items() == 0
 
 
 @settings(max_examples=60, deadline=None)
@@ -197,7 +189,7 @@ def test_a_large_number_of_rows_can_be_asked_for_at_once(catalog: Catalog) -> No
 def test_what_lies_below_a_folder_is_found_whatever_the_names(
     paths: list[str], data: st.DataObject
 ) -> None:
-    with tempfile.TemporaryDirectory() as folder, Catalog.create(Path(folder) / "c") as catalog:
+    with tempfile.TemporaryDirectory() as folder, bound_catalog(Path(folder) / "c") as catalog:
         ids = dict(zip(paths, add(catalog, Path("/r"), *paths), strict=True))
         chosen = data.draw(st.sampled_from(paths))
         for below in {chosen, *[str(parent) for parent in Path(chosen).parents]}:
@@ -213,7 +205,7 @@ class CatalogueAndCopy(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        self.catalog = Catalog.create(Path(self.folder.name) / "catalog.sqlite")
+        self.catalog = bound_catalog(Path(self.folder.name) / "catalog.sqlite")
         self.truth: dict[str, tuple[int, int]] = {}
         self.copy: dict[int, NDArray[np.float16]] = {}
         self.copied = 0
@@ -228,7 +220,8 @@ class CatalogueAndCopy(RuleBasedStateMachine):
         with self.catalog.transaction() as change:
             root = change.add_root(Path("/r"))
             embeddings = vectors_of(*seeds) if paths else np.empty((0, DIM), np.float32)
-            ids = change.add_pictures(root.id, paths, [facts(s) for s in seeds], embeddings)
+            added = [picture(path, seed) for path, seed in zip(paths, seeds, strict=True)]
+            ids = change.add_files(root.id, added, embeddings)
         for path, item_id, own in zip(paths, ids, seeds, strict=True):
             assert self.truth.get(path, (item_id, 0))[0] == item_id
             self.truth[path] = (item_id, own)
@@ -238,7 +231,8 @@ class CatalogueAndCopy(RuleBasedStateMachine):
     def remove(self, data: st.DataObject) -> None:
         path = data.draw(st.sampled_from(sorted(self.truth)))
         with self.catalog.transaction() as change:
-            change.remove_pictures([self.truth.pop(path)[0]])
+            gone = self.catalog.file_ids_of([self.truth.pop(path)[0]])
+            change.remove_files(gone)
 
     @precondition(lambda self: self.truth)
     @rule(data=st.data(), to=file_paths)
@@ -249,7 +243,8 @@ class CatalogueAndCopy(RuleBasedStateMachine):
         item_id, seed = self.truth.pop(path)
         self.truth[to] = (item_id, seed)
         with self.catalog.transaction() as change:
-            change.move_picture(item_id, change.add_root(Path("/r")).id, to, facts(seed))
+            (file_id,) = self.catalog.file_ids_of([item_id])
+            change.move_file(file_id, change.add_root(Path("/r")).id, picture(to, seed)[0])
 
     @rule()
     def catch_up(self) -> None:
@@ -266,9 +261,9 @@ class CatalogueAndCopy(RuleBasedStateMachine):
     @invariant()
     def shows_the_truth(self) -> None:
         ids = [item_id for item_id, _ in self.truth.values()]
-        pictures = self.catalog.items(ids)
-        assert self.catalog.count_pictures() == len(self.truth)
-        assert {os.fspath(pictures[i].path): i for i in ids} == {
+        found = self.catalog.items(ids)
+        assert self.catalog.count_items() == len(self.truth)
+        assert {os.fspath(found[i].path): i for i in ids} == {
             os.fspath(Path("/r") / path): i for path, (i, _) in self.truth.items()
         }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -10,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.catalog import Catalog, ImageFacts, QuickReader
+from retrieval.catalog import Catalog, QuickReader
 from retrieval.encoders.base import EncoderIdentity
 from retrieval.errors import CatalogError, IndexMissingError
 from tests.retrieval.vectors.test_store import DIM, unit_vectors
+from tests.support.rows import picture
 
+STORED = Path(__file__).parents[2] / "data" / "catalogs"
 NAMES = ["plain.jpg", "b/ünïcode.jpg", "b/not utf-8 \udcff.jpg"]
 
 
@@ -25,8 +28,8 @@ def path(tmp_path: Path) -> Path:
         for folder in ("/photos", "/other"):
             root = change.add_root(Path(folder))
             times = [None, datetime(2019, 5, 4, 12, 30), datetime(2020, 1, 1, 0, 0, 0, 250_000)]
-            facts = [ImageFacts(1, 2, bytes(16), 3, 4 + n, when) for n, when in enumerate(times)]
-            change.add_pictures(root.id, NAMES, facts, unit_vectors(len(NAMES), 0))
+            added = [picture(name, taken_at=when) for name, when in zip(NAMES, times, strict=True)]
+            change.add_files(root.id, added, unit_vectors(len(NAMES), 0))
     return tmp_path / "catalog.sqlite"
 
 
@@ -40,16 +43,18 @@ def test_the_quick_reader_says_what_the_whole_catalogue_says(path: Path) -> None
             ids = list(range(1, 1200))
             assert reader.items(ids) == catalog.items(ids)
             with catalog.transaction() as change:
-                change.remove_pictures([gone])
+                change.remove_files([gone])
     reader.close()
 
 
-def test_tables_of_another_version_are_left_to_the_whole_catalogue(path: Path) -> None:
-    with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE info SET value = '1' WHERE key = 'schema_version'")
-    reader = QuickReader.open(path)
+def test_tables_of_another_version_are_left_to_the_whole_catalogue(
+    path: Path, tmp_path: Path
+) -> None:
+    old = tmp_path / "old.sqlite"
+    shutil.copyfile(STORED / "v2.sqlite", old)
+    reader = QuickReader.open(old)
     assert not reader.is_quick
-    assert len(reader.items([1, 2, 3])) == 3
+    assert len(reader.items([1, 2, 3, 4])) == 3
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE info SET value = '999' WHERE key = 'schema_version'")
     with pytest.raises(CatalogError, match="newer mmsearch"):

@@ -263,7 +263,7 @@ def test_raw_files_wait_unread_for_what_reads_them_and_are_kept_when_it_goes(
         os.utime(library / "late.dng", ns=(1, 1))
         assert run() == (0, 1, 1)
     with Catalog.open(index_dir / "catalog.sqlite") as catalog:
-        assert catalog.count_pictures() == 2
+        assert catalog.count_items() == 2
     assert run() == (0, 2, 0)
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from retrieval.catalog import Catalog, ImageFacts
+from retrieval.catalog import Catalog
 from retrieval.encoders.base import EncoderIdentity
 from retrieval.errors import MmsearchError
 from retrieval.vectors.base import Ids, VectorIndex
@@ -19,6 +19,7 @@ from retrieval.vectors.faiss import kinds
 from retrieval.vectors.faiss.index import FaissIndex
 from retrieval.vectors.faiss.store import VectorStore
 from retrieval.vectors.faiss.tuning import TARGET_RECALL, make_questions, merge_nearest, tune
+from tests.support.rows import pictures
 
 DIM = 32
 COUNT = 3000
@@ -49,11 +50,10 @@ def recall(index: VectorIndex, within: Ids, seed: int) -> float:
 @pytest.fixture
 def large_catalog(tmp_path: Path) -> Catalog:
     catalog = Catalog.create(tmp_path / "catalog.sqlite")
-    facts = [ImageFacts(1, 2, bytes(16), 3, 4)] * COUNT
     with catalog.transaction() as change:
         change.set_encoder(EncoderIdentity("test", DIM, "f" * 32))
         root = change.add_root(Path("/photos"))
-        change.add_pictures(root.id, [f"{n}.jpg" for n in range(COUNT)], facts, VECTORS)
+        change.add_files(root.id, pictures([f"{n}.jpg" for n in range(COUNT)]), VECTORS)
     return catalog
 
 
@@ -182,10 +182,9 @@ def test_a_large_index_takes_additions_and_removals(
     before = store.manifest()
     fresh = clustered_vectors(200, 3)
     with large_catalog.transaction() as change:
-        change.remove_pictures(list(range(1, 201)))
+        change.remove_files(list(range(1, 201)))
         root = large_catalog.roots()[0]
-        facts = [ImageFacts(1, 2, bytes(16), 3, 4)] * 200
-        added = change.add_pictures(root.id, [f"later/{n}.jpg" for n in range(200)], facts, fresh)
+        added = change.add_files(root.id, pictures([f"later/{n}.jpg" for n in range(200)]), fresh)
     for _ in range(2):
         index = store.load(large_catalog).index
         _scores, ids = index.search(fresh, 1)
@@ -209,7 +208,7 @@ def test_a_graph_with_many_removed_nodes_is_made_anew(
     store = VectorStore(tmp_path)
     store.refresh(large_catalog)
     with large_catalog.transaction() as change:
-        change.remove_pictures(IDS[: COUNT // 4].tolist())
+        change.remove_files(IDS[: COUNT // 4].tolist())
     store.refresh(large_catalog)
     manifest = store.manifest()
     assert manifest is not None

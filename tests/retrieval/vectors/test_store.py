@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from retrieval.catalog import Catalog, ImageFacts
+from retrieval.catalog import Catalog
 from retrieval.encoders.base import EncoderIdentity
 from retrieval.errors import IndexMissingError
 from retrieval.vectors.faiss.store import MANIFEST, VectorStore
+from tests.support.rows import pictures
 
 DIM = 16
 
@@ -23,18 +24,17 @@ def unit_vectors(count: int, seed: int) -> NDArray[np.float32]:
     return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
 
 
-def add_pictures(catalog: Catalog, names: list[str], vectors: NDArray[np.float32]) -> list[int]:
-    facts = [ImageFacts(1, 2, bytes(16), 3, 4)] * len(names)
+def add_images(catalog: Catalog, names: list[str], vectors: NDArray[np.float32]) -> list[int]:
     with catalog.transaction() as change:
         change.set_encoder(EncoderIdentity("test", DIM, "f" * 32))
         root = change.add_root(Path("/photos"))
-        return change.add_pictures(root.id, names, facts, vectors)
+        return change.add_files(root.id, pictures(names), vectors)
 
 
 @pytest.fixture
 def catalog(tmp_path: Path) -> Catalog:
     catalog = Catalog.create(tmp_path / "catalog.sqlite")
-    add_pictures(catalog, [f"{number}.jpg" for number in range(100)], unit_vectors(100, 0))
+    add_images(catalog, [f"{number}.jpg" for number in range(100)], unit_vectors(100, 0))
     return catalog
 
 
@@ -61,7 +61,7 @@ def test_refresh_leaves_one_file_that_shows_the_present_generation(
 ) -> None:
     store = VectorStore(tmp_path)
     store.refresh(catalog)
-    ids = add_pictures(catalog, ["new.jpg"], unit_vectors(1, 9))
+    ids = add_images(catalog, ["new.jpg"], unit_vectors(1, 9))
     store.refresh(catalog)
     manifest = store.manifest()
     assert manifest is not None
@@ -76,11 +76,11 @@ def test_a_file_that_is_behind_catches_up_from_the_rows_it_misses(
 ) -> None:
     store = VectorStore(tmp_path)
     store.refresh(catalog)
-    added = add_pictures(catalog, ["new.jpg"], unit_vectors(1, 9))
-    replaced = add_pictures(catalog, ["3.jpg"], unit_vectors(1, 10))
+    added = add_images(catalog, ["new.jpg"], unit_vectors(1, 9))
+    replaced = add_images(catalog, ["3.jpg"], unit_vectors(1, 10))
     removed = catalog.ids_within(Path("/photos/5.jpg"))
     with catalog.transaction() as change:
-        change.remove_pictures(removed.tolist())
+        change.remove_files(catalog.file_ids_of(removed.tolist()))
     index = store.load(catalog).index
     assert index.search(unit_vectors(1, 9), 1)[1].tolist() == [added]
     assert index.search(unit_vectors(1, 10), 1)[1].tolist() == [replaced]
@@ -134,11 +134,11 @@ def test_a_harmed_copy_is_made_again_and_answers_as_before(
 
 def test_a_copy_newer_than_the_catalogue_is_not_trusted(tmp_path: Path) -> None:
     newer = Catalog.create(tmp_path / "newer.sqlite")
-    add_pictures(newer, ["a.jpg"], unit_vectors(1, 0))
-    add_pictures(newer, ["b.jpg"], unit_vectors(1, 1))
+    add_images(newer, ["a.jpg"], unit_vectors(1, 0))
+    add_images(newer, ["b.jpg"], unit_vectors(1, 1))
     VectorStore(tmp_path).refresh(newer)
     older = Catalog.create(tmp_path / "older.sqlite")
-    ids = add_pictures(older, ["c.jpg"], unit_vectors(1, 2))
+    ids = add_images(older, ["c.jpg"], unit_vectors(1, 2))
     snapshot = VectorStore(tmp_path).load(older)
     assert snapshot.index.search(unit_vectors(1, 0), 5)[1].tolist() == [[*ids, -1, -1, -1, -1]]
 
@@ -149,7 +149,7 @@ def test_an_unfinished_write_leaves_the_old_copy_in_force(
     store = VectorStore(tmp_path)
     store.refresh(catalog)
     old = store.manifest()
-    add_pictures(catalog, ["new.jpg"], unit_vectors(1, 9))
+    add_images(catalog, ["new.jpg"], unit_vectors(1, 9))
 
     def full_disk(_path: Path) -> None:
         raise OSError(28, "No space left on device")
@@ -172,7 +172,7 @@ def test_damage_to_a_file_too_large_to_be_checked_at_each_start_is_not_carried_o
     flip_a_bit(tmp_path)
     os.utime(index_file(tmp_path), ns=(times.st_atime_ns, times.st_mtime_ns))
     monkeypatch.setattr("retrieval.vectors.faiss.store._is_sound", lambda _path, _manifest: True)
-    add_pictures(catalog, ["new.jpg"], unit_vectors(1, 9))
+    add_images(catalog, ["new.jpg"], unit_vectors(1, 9))
     store.refresh(catalog)
     monkeypatch.undo()
     assert store.load(catalog).index.pending == 0

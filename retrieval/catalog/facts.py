@@ -1,0 +1,52 @@
+"""The facts of a picture's file as rows: which of them are columns, texts and tags.
+
+A fact of `ImageMetadata` is a column of `items` of the same name unless it is listed here, so that
+reading and writing it needs no line of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import fields
+from typing import Any
+
+from retrieval.images.facts import ImageMetadata
+
+TEXT_KINDS = ("title", "caption", "creator", "copyright")
+KEYWORDS = "keywords"
+# The source of tags that stand in the file itself.
+FROM_FILE = "file"
+COLUMNS = tuple(
+    field.name
+    for field in fields(ImageMetadata)
+    if field.name not in TEXT_KINDS and field.name != KEYWORDS
+)
+
+
+def column_values(metadata: ImageMetadata) -> dict[str, Any]:
+    """The facts that are columns of `items`, by column."""
+    return {name: getattr(metadata, name) for name in COLUMNS}
+
+
+def text_rows(item_id: int, metadata: ImageMetadata) -> list[dict[str, Any]]:
+    """The rows of `texts`."""
+    return [
+        {"item_id": item_id, "kind": kind, "language": "", "text": getattr(metadata, kind)}
+        for kind in TEXT_KINDS
+        if getattr(metadata, kind)
+    ]
+
+
+def tag_rows(item_id: int, metadata: ImageMetadata) -> list[dict[str, Any]]:
+    """The rows of `tags`."""
+    return [
+        {"item_id": item_id, "tag": tag, "source": FROM_FILE, "score": None}
+        for tag in dict.fromkeys(metadata.keywords)
+    ]
+
+
+def from_rows(
+    columns: dict[str, Any], texts: dict[str, Any], keywords: Iterable[str]
+) -> ImageMetadata:
+    """The facts again: columns by name, texts by kind, and the keywords in any order."""
+    return ImageMetadata(**columns, **texts, keywords=tuple(sorted(keywords)))
