@@ -58,7 +58,7 @@ class CatalogBase(Closing):
     def _reading_old(self) -> Iterator[Connection | None]:
         """A connection that sees an older version's tables; None once they are no longer old."""
         # Here, since a catalogue of this version does without.
-        from retrieval.catalog.migrations.old_views import create_old_views
+        from retrieval.catalog.old_views import create_old_views
 
         with self._engine.connect() as connection:
             version = read_info(connection, "schema_version")

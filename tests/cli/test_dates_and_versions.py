@@ -17,6 +17,7 @@ from PIL import Image
 from retrieval.catalog.schema import SCHEMA_VERSION
 from retrieval.search.engine import SearchEngine
 from tests.cli.test_command_line import mmsearch
+from tests.support.old_catalogs import to_version_1
 
 
 @pytest.fixture(scope="module")
@@ -83,12 +84,7 @@ def test_what_is_no_date_is_wrong_usage(dated_index: Path) -> None:
 def as_version_1(index_dir: Path, copy: Path) -> Path:
     """A copy of an index, as the first version would have made it."""
     shutil.copytree(index_dir, copy)
-    with closing(sqlite3.connect(copy / "catalog.sqlite")) as connection, connection:
-        connection.executescript(
-            "DROP INDEX pictures_by_time; ALTER TABLE pictures DROP COLUMN taken_at;"
-            "ALTER TABLE pictures DROP COLUMN facts_version;"
-            "UPDATE info SET value = '1' WHERE key = 'schema_version';"
-        )
+    to_version_1(copy / "catalog.sqlite")
     return copy
 
 
