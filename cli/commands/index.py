@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.exit_codes import INTERRUPTED
-from cli.options import model_option, precision_option
+from cli.options import exclude_option, model_option, precision_option
 from cli.output.terminal import count, write_json
 from retrieval.storage.paths import show_path
 from retrieval.vectors.faiss.kinds import CHOICES
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @click.argument("paths", nargs=-1, type=click.Path(), metavar="[PATH]...")
 @model_option
 @precision_option
+@exclude_option
 @click.option(
     "--vector-index",
     type=click.Choice(CHOICES),
@@ -39,6 +40,7 @@ def command(
     paths: tuple[str, ...],
     model: str | None,
     precision: str,
+    exclude: tuple[str, ...],
     vector_index: str | None,
     strict: bool,
     as_json: bool,
@@ -64,6 +66,7 @@ def command(
             index_dir,
             model=model,
             precision=precision,
+            exclude=exclude,
             vector_index=vector_index,
             progress=ProgressBar(),
             stop=stop,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.exit_codes import INTERRUPTED
-from cli.options import model_option, precision_option
+from cli.options import exclude_option, model_option, precision_option
 from retrieval.storage.paths import show_path
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @click.argument("paths", nargs=-1, type=click.Path(), metavar="[PATH]...")
 @model_option
 @precision_option
+@exclude_option
 @click.option(
     "--quiet",
     "quiet_s",
@@ -57,6 +58,7 @@ def command(
     paths: tuple[str, ...],
     model: str | None,
     precision: str,
+    exclude: tuple[str, ...],
     quiet_s: float,
     max_delay_s: float,
     rescan_s: float,
@@ -93,6 +95,7 @@ def command(
         report=report,
         model=model,
         precision=precision,
+        exclude=exclude,
         quiet_s=quiet_s,
         max_delay_s=max_delay_s,
         rescan_s=rescan_s,

@@ -16,6 +16,7 @@ from pathlib import Path
 from indexer.lock import writer_lock
 from indexer.maintenance.patch_tokens import restore_tokens
 from indexer.pipeline.diff import ScanDiff, compare
+from indexer.pipeline.exclude import Exclusions, check_patterns
 from indexer.pipeline.offline import Mounts, keep_offline
 from indexer.pipeline.read import Loader
 from indexer.pipeline.scan import Scan, scan
@@ -52,6 +53,7 @@ def index_folders(
     precision: str = "auto",
     encoder: Encoder | None = None,
     vector_index: str | None = None,
+    exclude: Sequence[str] = (),
     progress: Progress | None = None,
     stop: threading.Event | None = None,
 ) -> IndexReport:
@@ -60,16 +62,19 @@ def index_folders(
     `model` names the encoder of a new index; an index that exists keeps its own. `precision` is
     `fp32`, `int8` or `auto`, see `load_encoder`; an index may hold vectors of both. `encoder` is
     for an encoder object of one's own. `vector_index`, one of `kinds.CHOICES`, is
-    kept in the index; without it an index keeps what was chosen before. Interrupted by Ctrl-C, or
-    between two batches once `stop` is set, it keeps what was committed, brings the index file up to
-    date and returns a summary that says so.
+    kept in the index; without it an index keeps what was chosen before. `exclude` are patterns, as
+    lines of an ignore file in each root that has the last word; they hold for this run, in which
+    what they name is taken for gone. Interrupted by Ctrl-C, or between two batches once `stop` is
+    set, it keeps what was committed, brings the index file up to date and returns a summary that
+    says so.
 
-    Raises MmsearchError where a path is not there or `vector_index` is no kind,
+    Raises MmsearchError where a path is not there, `vector_index` is no kind or a pattern is none,
     EncoderMismatchError where the index was made with another model, IndexBusyError where another
     process writes to it, CatalogError where the catalogue is damaged, StorageError where the disk
     is full or fails.
     """
     check_paths(paths)
+    check_patterns(exclude)
     started = time.monotonic()
     location = resolve_index_dir(index_dir)
     if vector_index is not None:
@@ -90,7 +95,8 @@ def index_folders(
         choice = _EncoderChoice(catalog, model, precision, encoder)
         if vector_index is not None:
             _choose_vector_index(catalog, vector_index)
-        run = _Run(catalog, location, choice, progress or SilentProgress(), stop)
+        exclusions = Exclusions(tuple(exclude))
+        run = _Run(catalog, location, choice, exclusions, progress or SilentProgress(), stop)
         run.index(resolve_targets(catalog, paths))
         run.summary.elapsed_s = time.monotonic() - started
         return run.summary
@@ -145,12 +151,14 @@ class _Run:
         catalog: Catalog,
         location: IndexDir,
         choice: _EncoderChoice,
+        exclusions: Exclusions,
         progress: Progress,
         stop: threading.Event | None,
     ) -> None:
         self._catalog = catalog
         self._location = location
         self._choice = choice
+        self._exclusions = exclusions
         self._progress = progress
         self._stop = stop or threading.Event()
         self._tokens: PatchTokenStore | None = None
@@ -190,7 +198,7 @@ class _Run:
         return False
 
     def _examine(self, target: Target) -> tuple[Target, Scan, dict[str, KnownFile], ScanDiff]:
-        found = scan(target.root.path, target.below)
+        found = scan(target.root.path, target.below, self._exclusions)
         known = self._catalog.known_files(target.root.id, target.below)
         if found.is_empty and not target.below and known:
             # An empty folder where pictures were is most likely a mount point without its disk.
