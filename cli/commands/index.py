@@ -14,7 +14,7 @@ from retrieval.storage.paths import show_path
 from retrieval.vectors.faiss.kinds import CHOICES
 
 if TYPE_CHECKING:
-    from indexer import IndexReport
+    from indexer import IndexPreview, IndexReport
     from retrieval.storage.index_dir import IndexDir
 
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Exit with 1 where a picture could not be read or a folder is absent.",
 )
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
 @click.pass_obj
 def command(
@@ -43,6 +44,7 @@ def command(
     exclude: tuple[str, ...],
     vector_index: str | None,
     strict: bool,
+    dry_run: bool,
     as_json: bool,
 ) -> int:
     """Add the pictures below PATH to the index.
@@ -60,6 +62,12 @@ def command(
     location = resolve_index_dir(index_dir)
     is_first_run = not location.catalog.exists()
     chosen = list(paths) or _indexed_folders(location)
+    if dry_run:
+        from indexer import preview_index
+
+        preview = preview_index(chosen, index_dir, model=model, exclude=exclude)
+        _write_preview(preview, as_json=as_json)
+        return int(strict and bool(preview.failed or preview.absent_roots))
     with stop_on_interrupt() as stop:
         summary = index_folders(
             chosen,
@@ -110,6 +118,16 @@ def summary_record(summary: IndexReport) -> dict[str, object]:
     record = asdict(summary)
     record["absent_roots"] = [str(root) for root in summary.absent_roots]
     return record
+
+
+def _write_preview(preview: IndexPreview, *, as_json: bool) -> None:
+    from cli.output.preview import preview_lines, preview_record
+
+    if as_json:
+        write_json(preview_record(preview))
+        return
+    for line in preview_lines(preview):
+        click.echo(line)
 
 
 def _indexed_folders(location: IndexDir) -> list[str]:

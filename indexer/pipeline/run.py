@@ -15,23 +15,20 @@ from pathlib import Path
 
 from indexer.lock import writer_lock
 from indexer.maintenance.patch_tokens import restore_tokens
-from indexer.pipeline.diff import ScanDiff, compare
+from indexer.pipeline.examine import Examined, examine, is_away
 from indexer.pipeline.exclude import Exclusions, check_patterns
-from indexer.pipeline.offline import Mounts, keep_offline
+from indexer.pipeline.offline import Mounts
 from indexer.pipeline.read import Loader
-from indexer.pipeline.scan import Scan, scan
 from indexer.pipeline.targets import (
     Target,
     absolute,
-    is_populated,
-    is_reachable,
     require_there,
     resolve_targets,
 )
 from indexer.pipeline.write import BatchWriter, batches
 from indexer.report import IndexReport, Progress, SilentProgress
 from retrieval.arguments import check_paths
-from retrieval.catalog import Catalog, KnownFile
+from retrieval.catalog import Catalog
 from retrieval.encoders.base import Encoder, EncoderIdentity
 from retrieval.encoders.precision import check_precision
 from retrieval.encoders.registry import DEFAULT_MODEL, load_encoder
@@ -92,7 +89,7 @@ def index_folders(
         warnings.filterwarnings("ignore", module=r"PIL\.")
         if lock.was_cut_off:
             catalog.require_sound()
-        choice = _EncoderChoice(catalog, model, precision, encoder)
+        choice = EncoderChoice(catalog, model, precision, encoder)
         if vector_index is not None:
             _choose_vector_index(catalog, vector_index)
         exclusions = Exclusions(tuple(exclude))
@@ -102,7 +99,7 @@ def index_folders(
         return run.summary
 
 
-class _EncoderChoice:
+class EncoderChoice:
     """The encoder of the index, loaded when it is first needed and not before."""
 
     def __init__(
@@ -150,7 +147,7 @@ class _Run:
         self,
         catalog: Catalog,
         location: IndexDir,
-        choice: _EncoderChoice,
+        choice: EncoderChoice,
         exclusions: Exclusions,
         progress: Progress,
         stop: threading.Event | None,
@@ -170,17 +167,17 @@ class _Run:
         """Bring the catalogue in line with what is on disk, then the index file with it."""
         try:
             work = [self._examine(target) for target in targets if self._is_there(target)]
-            to_read = sum(len(differences.to_read) for *_, differences in work)
+            to_read = sum(len(seen.differences.to_read) for seen in work)
             if to_read:
                 self._decoders.start()
             self._progress.start(to_read)
             moved_ids: set[int] = set()
-            for target, found, known, differences in work:
-                moved_ids |= self._take_in(target, found, known, differences)
+            for seen in work:
+                moved_ids |= self._take_in(seen)
             # At the very end: what is gone from one folder may have turned up in a later one.
-            for target, _found, _known, differences in work:
-                self._forget(target, differences, moved_ids)
-            self._restore_tokens([target.path for target, *_ in work])
+            for seen in work:
+                self._forget(seen, moved_ids)
+            self._restore_tokens([seen.target.path for seen in work])
         except KeyboardInterrupt:
             self.summary.interrupted = True
         finally:
@@ -191,31 +188,25 @@ class _Run:
         self._refresh_vectors()
 
     def _is_there(self, target: Target) -> bool:
-        # Below a mount point without its disk, everything looks as if it had been deleted.
-        if is_populated(target.root) if target.below else is_reachable(target.root):
+        if not is_away(target):
             return True
         self.summary.absent_roots.append(target.root.path)
         return False
 
-    def _examine(self, target: Target) -> tuple[Target, Scan, dict[str, KnownFile], ScanDiff]:
-        found = scan(target.root.path, target.below, self._exclusions)
+    def _examine(self, target: Target) -> Examined:
         known = self._catalog.known_files(target.root.id, target.below)
-        if found.is_empty and not target.below and known:
-            # An empty folder where pictures were is most likely a mount point without its disk.
-            self.summary.absent_roots.append(target.root.path)
-            return target, Scan(), {}, compare(Scan(), {})
-        differences, absent = keep_offline(target, compare(found, known), self._disks)
-        self.summary.absent_roots += absent
-        self._disks.note(target, found)
-        return target, found, known, differences
+        seen = examine(target, known, self._exclusions, self._disks)
+        self.summary.absent_roots += seen.absent
+        if seen.is_there:
+            self._disks.note(target, seen.found)
+        return seen
 
-    def _take_in(
-        self, target: Target, found: Scan, known: dict[str, KnownFile], differences: ScanDiff
-    ) -> set[int]:
+    def _take_in(self, seen: Examined) -> set[int]:
         """Read and write what is new; returns the pictures that have moved."""
+        target, differences = seen.target, seen.differences
         self.summary.unchanged += differences.unchanged
         self.summary.failed += differences.still_failing
-        self._note_scan_failures(target, found, known)
+        self._note_scan_failures(seen)
         loader = Loader(
             target.root.path,
             lambda content: self._catalog.ids_with_content([content]).get(content, ()),
@@ -225,7 +216,7 @@ class _Run:
         writer = BatchWriter(
             self._catalog,
             target.root,
-            known,
+            seen.known,
             loader.load_again,
             lambda: self._choice.encoder,
             self._open_tokens,
@@ -239,11 +230,12 @@ class _Run:
             self._progress.advance(len(batch))
         return writer.moved_ids
 
-    def _note_scan_failures(self, target: Target, found: Scan, known: dict[str, KnownFile]) -> None:
-        self.summary.failed += len(found.failures)
+    def _note_scan_failures(self, seen: Examined) -> None:
+        known = seen.known
+        self.summary.failed += len(seen.found.failures)
         fresh = {
             path: failure
-            for path, failure in found.failures.items()
+            for path, failure in seen.found.failures.items()
             if path not in known or known[path].failure_kind != failure.kind
         }
         if not fresh:
@@ -251,7 +243,7 @@ class _Run:
         with self._catalog.transaction() as change:
             for path, failure in fresh.items():
                 change.record_failure(
-                    target.root.id,
+                    seen.target.root.id,
                     path,
                     size_bytes=0,
                     mtime_ns=0,
@@ -259,7 +251,8 @@ class _Run:
                     reason=failure.reason,
                 )
 
-    def _forget(self, target: Target, differences: ScanDiff, moved_ids: set[int]) -> None:
+    def _forget(self, seen: Examined, moved_ids: set[int]) -> None:
+        target, differences = seen.target, seen.differences
         lost = {id_: path for path, id_ in differences.vanished.items() if id_ not in moved_ids}
         # Those that moved in another folder of this run stand under another path by now.
         present = self._catalog.items(list(lost))
