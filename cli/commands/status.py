@@ -67,6 +67,7 @@ def status_record(catalog: Catalog, location: IndexDir) -> dict[str, Any]:
             }
             for root in catalog.roots()
         ],
+        "removed": [str(path) for path in catalog.removed()],
         "failures": [
             {"path": str(failure.path), "kind": failure.kind, "reason": failure.reason}
             for failure in catalog.failures()
@@ -92,6 +93,9 @@ def _status_lines(record: dict[str, Any]) -> list[str]:
             for folder in record["folders"]
         ]
     )
+    if record["removed"]:
+        lines += ["", "Removed, and kept out until `mmsearch index` is given their own path:"]
+        lines += [f"    {show_path(Path(path))}" for path in record["removed"]]
     failed = len(record["failures"])
     if failed:
         lines += ["", f"{count(failed, 'file')} failed: `mmsearch status --failures` says why."]

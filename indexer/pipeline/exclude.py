@@ -1,7 +1,8 @@
-"""What a run is told to pass over, by patterns that hold before those of any ignore file."""
+"""What a run passes over whatever ignore files say: patterns that it is given, what was removed."""
 
 from __future__ import annotations
 
+import os
 import re
 import warnings
 from collections.abc import Iterable, Sequence
@@ -20,15 +21,31 @@ class Exclusions:
     """What is passed over in a root, whatever its ignore files say.
 
     `patterns` are lines as of a `.gitignore` that lies in the root; the last that matches decides.
+    `removed` are files and folders relative to the root, with /, that no pattern brings back;
+    `removed_places` are where they lie on disk, free of symbolic links.
     """
 
     patterns: tuple[str, ...] = ()
+    removed: frozenset[str] = frozenset()
+    removed_places: tuple[str, ...] = ()
 
     def decide(self, path: str, *, is_folder: bool) -> bool | None:
         """Whether to pass over a path, relative to the root with /; None leaves it to others."""
+        if path in self.removed:
+            return True
         if not self.patterns:
             return None
         return self._spec.check_file(path + "/" if is_folder else path).include
+
+    def leads_to_removed(self, link: str) -> bool:
+        """Whether a symbolic link leads into what was removed, which would return by it."""
+        if not self.removed_places:
+            return False
+        place = os.path.realpath(link)
+        return any(
+            place == removed or place.startswith(removed + os.sep)
+            for removed in self.removed_places
+        )
 
     @cached_property
     def _spec(self) -> GitIgnoreSpec:

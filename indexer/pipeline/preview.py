@@ -11,10 +11,11 @@ from pathlib import Path
 
 from indexer.maintenance.check_files import content_hash
 from indexer.pipeline.examine import Examined, examine, is_away
-from indexer.pipeline.exclude import Exclusions, check_patterns
+from indexer.pipeline.exclude import check_patterns
 from indexer.pipeline.offline import Mounts
 from indexer.pipeline.planned_roots import PlannedRoots
 from indexer.pipeline.read import MAX_FILE_BYTES
+from indexer.pipeline.removed import exclusions_of, left_removed
 from indexer.pipeline.run import EncoderChoice
 from indexer.pipeline.scan import ScannedFile
 from indexer.pipeline.targets import is_populated, resolve_targets
@@ -61,7 +62,7 @@ def preview_index(
         catalog = _catalog(location, stack)
         if catalog is not None:
             EncoderChoice(catalog, model, "auto", None)
-        return _Preview(catalog, Exclusions(tuple(exclude))).of(paths)
+        return _Preview(catalog, exclude).of(paths)
 
 
 def _catalog(location: IndexDir, stack: ExitStack) -> Catalog | None:
@@ -74,21 +75,23 @@ def _catalog(location: IndexDir, stack: ExitStack) -> Catalog | None:
 class _Preview:
     """What the steps of one preview share."""
 
-    def __init__(self, catalog: Catalog | None, exclusions: Exclusions) -> None:
+    def __init__(self, catalog: Catalog | None, exclude: Sequence[str]) -> None:
         self._catalog = catalog
-        self._exclusions = exclusions
+        self._exclude = exclude
         self._roots = PlannedRoots(catalog)
         self._disks = Mounts(catalog) if catalog is not None else None
         self._preview = IndexPreview()
 
     def of(self, paths: Sequence[str | os.PathLike[str]]) -> IndexPreview:
+        removed = left_removed(self._catalog.removed() if self._catalog else [], paths)
         work = []
         for target in resolve_targets(self._roots, paths):
             if is_away(target):
                 self._preview.absent_roots.append(target.root.path)
                 continue
             known = self._roots.known_files(target.root.id, target.below)
-            seen = examine(target, known, self._exclusions, self._disks)
+            exclusions = exclusions_of(target.root, self._exclude, removed)
+            seen = examine(target, known, exclusions, self._disks)
             self._preview.absent_roots += seen.absent
             work.append(seen)
         lost = _LostPictures(self._catalog, self._disks, _new_sizes(work))

@@ -16,9 +16,10 @@ from pathlib import Path
 from indexer.lock import writer_lock
 from indexer.maintenance.patch_tokens import restore_tokens
 from indexer.pipeline.examine import Examined, examine, is_away
-from indexer.pipeline.exclude import Exclusions, check_patterns
+from indexer.pipeline.exclude import check_patterns
 from indexer.pipeline.offline import Mounts
 from indexer.pipeline.read import Loader
+from indexer.pipeline.removed import exclusions_of, left_removed
 from indexer.pipeline.targets import (
     Target,
     absolute,
@@ -51,6 +52,7 @@ def index_folders(
     encoder: Encoder | None = None,
     vector_index: str | None = None,
     exclude: Sequence[str] = (),
+    take_back: Sequence[str | os.PathLike[str]] | None = None,
     progress: Progress | None = None,
     stop: threading.Event | None = None,
 ) -> IndexReport:
@@ -61,16 +63,18 @@ def index_folders(
     for an encoder object of one's own. `vector_index`, one of `kinds.CHOICES`, is
     kept in the index; without it an index keeps what was chosen before. `exclude` are patterns, as
     lines of an ignore file in each root that has the last word; they hold for this run, in which
-    what they name is taken for gone. Interrupted by Ctrl-C, or between two batches once `stop` is
-    set, it keeps what was committed, brings the index file up to date and returns a summary that
-    says so.
+    what they name is taken for gone. What `remove_folder` removed stays out, save where it is
+    itself one of `take_back`, which is `paths` unless it is given. Interrupted by Ctrl-C, or
+    between two batches once `stop` is set, it keeps what was committed, brings the index file up to
+    date and returns a summary that says so.
 
-    Raises MmsearchError where a path is not there, `vector_index` is no kind or a pattern is none,
-    EncoderMismatchError where the index was made with another model, IndexBusyError where another
-    process writes to it, CatalogError where the catalogue is damaged, StorageError where the disk
-    is full or fails.
+    Raises MmsearchError where a path is not there or inside of what stays removed, `vector_index`
+    is no kind or a pattern is none, EncoderMismatchError where the index was made with another
+    model, IndexBusyError where another process writes to it, CatalogError where the catalogue is
+    damaged, StorageError where the disk is full or fails.
     """
     check_paths(paths)
+    check_paths(() if take_back is None else take_back)
     check_patterns(exclude)
     started = time.monotonic()
     location = resolve_index_dir(index_dir)
@@ -92,9 +96,11 @@ def index_folders(
         choice = EncoderChoice(catalog, model, precision, encoder)
         if vector_index is not None:
             _choose_vector_index(catalog, vector_index)
-        exclusions = Exclusions(tuple(exclude))
-        run = _Run(catalog, location, choice, exclusions, progress or SilentProgress(), stop)
-        run.index(resolve_targets(catalog, paths))
+        removed = left_removed(catalog.removed(), paths if take_back is None else take_back)
+        targets = resolve_targets(catalog, paths)
+        _keep_removed(catalog, removed)
+        run = _Run(catalog, location, choice, exclude, progress or SilentProgress(), stop)
+        run.index(targets)
         run.summary.elapsed_s = time.monotonic() - started
         return run.summary
 
@@ -148,14 +154,14 @@ class _Run:
         catalog: Catalog,
         location: IndexDir,
         choice: EncoderChoice,
-        exclusions: Exclusions,
+        exclude: Sequence[str],
         progress: Progress,
         stop: threading.Event | None,
     ) -> None:
         self._catalog = catalog
         self._location = location
         self._choice = choice
-        self._exclusions = exclusions
+        self._exclude = exclude
         self._progress = progress
         self._stop = stop or threading.Event()
         self._tokens: PatchTokenStore | None = None
@@ -195,7 +201,8 @@ class _Run:
 
     def _examine(self, target: Target) -> Examined:
         known = self._catalog.known_files(target.root.id, target.below)
-        seen = examine(target, known, self._exclusions, self._disks)
+        exclusions = exclusions_of(target.root, self._exclude, self._catalog.removed())
+        seen = examine(target, known, exclusions, self._disks)
         self.summary.absent_roots += seen.absent
         if seen.is_there:
             self._disks.note(target, seen.found)
@@ -292,6 +299,12 @@ class _Run:
         # Asked here, so that a run that changes nothing does not load FAISS to find that out.
         if manifest is None or manifest.generation != self._catalog.generation:
             store.refresh(self._catalog)
+
+
+def _keep_removed(catalog: Catalog, removed: list[Path]) -> None:
+    if removed != catalog.removed():
+        with catalog.transaction() as change:
+            change.set_removed(removed)
 
 
 def _choose_vector_index(catalog: Catalog, choice: str) -> None:

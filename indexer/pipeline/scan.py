@@ -131,7 +131,12 @@ class _Walk:
             if not rules.passes_over(path, is_folder=False):
                 facts = entry.stat()
                 self._found.files.append(ScannedFile(path, facts.st_size, facts.st_mtime_ns))
-        elif entry.is_symlink() and entry.is_dir() and not rules.passes_over(path, is_folder=True):
+        elif (
+            entry.is_symlink()
+            and entry.is_dir()
+            and not rules.passes_over(path, is_folder=True)
+            and not rules.exclusions.leads_to_removed(entry.path)
+        ):
             self._links.append(_Folder(entry.path, path, folder.above, rules))
 
     def _enter(self, folder: _Folder) -> None:

@@ -102,6 +102,8 @@ class _Watch:
         self._encoder = encoder
         self._exclude = exclude
         self._delays_s = delays_s
+        # Taken back where they were removed, once; what is removed later stays out.
+        self._to_take_back = set(named)
         self._followed: dict[Path, FolderObserver] = {}
 
     def run(self, rescan_s: float) -> None:
@@ -160,6 +162,7 @@ class _Watch:
                 raise
             self._keep(targets)
         else:
+            self._to_take_back.difference_update(targets)
             self._report(Round(cause, summary))
 
     def _keep(self, targets: Sequence[Path]) -> None:
@@ -181,6 +184,7 @@ class _Watch:
             precision=self._precision,
             encoder=self._encoder,
             exclude=self._exclude,
+            take_back=[path for path in targets if path in self._to_take_back],
             stop=self._stop,
         )
 
