@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli import configured
 from cli.exit_codes import INTERRUPTED
 from cli.options import exclude_option, model_option, precision_option
 from cli.output.terminal import count, write_json
@@ -15,7 +16,6 @@ from retrieval.vectors.faiss.kinds import CHOICES
 
 if TYPE_CHECKING:
     from indexer import IndexPreview, IndexReport
-    from retrieval.storage.index_dir import IndexDir
 
 
 @click.command("index")
@@ -50,8 +50,9 @@ def command(
     """Add the pictures below PATH to the index.
 
     Run again, it reads only what is new or changed, and forgets what is gone. Without a PATH it
-    looks again at every folder that is indexed already. A folder that is absent, an unplugged
-    disk say, is named and its pictures are kept.
+    looks again at every folder that is indexed already; while there is none, at the `folders` of
+    your configuration file. A folder that is absent, an unplugged disk say, is named and its
+    pictures are kept.
     """
     from cli.interrupts import stop_on_interrupt
     from cli.output.progress import ProgressBar
@@ -61,7 +62,11 @@ def command(
 
     location = resolve_index_dir(index_dir)
     is_first_run = not location.catalog.exists()
-    chosen = list(paths) or _indexed_folders(location)
+    chosen = list(paths) or configured.folders(location)
+    if not chosen:
+        raise click.UsageError("Nothing is indexed yet: name a folder of pictures.")
+    model = configured.model_of_new_index(model, location)
+    exclude = configured.patterns(exclude)
     if dry_run:
         from indexer import preview_index
 
@@ -128,18 +133,6 @@ def _write_preview(preview: IndexPreview, *, as_json: bool) -> None:
         return
     for line in preview_lines(preview):
         click.echo(line)
-
-
-def _indexed_folders(location: IndexDir) -> list[str]:
-    from retrieval.catalog import Catalog
-
-    if not location.catalog.exists():
-        raise click.UsageError("Nothing is indexed yet: name a folder of pictures.")
-    with Catalog.open(location.catalog) as catalog:
-        folders = [str(root.path) for root in catalog.roots()]
-    if not folders:
-        raise click.UsageError("Nothing is indexed yet: name a folder of pictures.")
-    return folders
 
 
 def _say_how_to_step_up(model: str) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.config import current_config
 from cli.output.terminal import count, size, write_json
 from retrieval.storage.paths import show_path
 
@@ -41,9 +42,11 @@ def status_record(catalog: Catalog, location: IndexDir) -> dict[str, Any]:
     from retrieval.vectors.faiss.store import VectorStore
 
     made_by = catalog.encoder
+    config_file = current_config().path
     manifest = VectorStore(location.folder).manifest()
     return {
         "index_dir": str(location.folder),
+        "config": str(config_file) if config_file is not None else None,
         "model": made_by.name if made_by else None,
         "dim": made_by.dim if made_by else None,
         "fingerprint": made_by.fingerprint if made_by else None,
@@ -82,6 +85,8 @@ def _status_lines(record: dict[str, Any]) -> list[str]:
         ("vector index", _vector_index_line(record)),
         ("index", f"{show_path(Path(record['index_dir']))} ({_size(record)})"),
     ]
+    if record["config"]:
+        facts.append(("config", show_path(Path(record["config"]))))
     lines = [*table_lines(facts), ""]
     lines += table_lines(
         [
