@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from random import Random
 
 import pytest
+from PIL import Image
 
 from indexer import IndexPreview, IndexReport, index_folders, preview_index
 from indexer.lock import writer_lock
 from retrieval.errors import EncoderMismatchError, MmsearchError
 from retrieval.storage.index_dir import IndexDir
 from tests.indexer.test_ignore import paint
+from tests.retrieval.catalog.test_versions import OLD_VERSIONS, STORED, rows, version_of
 from tests.support.small_encoder import ColorEncoder
 
 
@@ -119,3 +122,58 @@ def test_a_model_that_would_not_fit_is_told_in_a_preview(library: Path, tmp_path
     index_folders([library], tmp_path / "index", encoder=ColorEncoder())
     with pytest.raises(EncoderMismatchError):
         preview_index([library], tmp_path / "index", model="compact")
+
+
+def change_something(library: Path, random: Random) -> None:
+    """One thing that a person does to a file: adding, copying, moving, touching, rewriting, ..."""
+    files = sorted(path for path in library.rglob("*.png") if path.is_file())
+    one = random.choice(files)
+    other = library / random.choice(["a", "b", "b/deep"]) / f"{random.randrange(30)}.png"
+    other.parent.mkdir(parents=True, exist_ok=True)
+    match random.choice(["add", "copy", "move", "touch", "delete", "ignore", "rename"]):
+        case "add":
+            Image.new("RGB", (40, 30), (random.randrange(256), 90, 20)).save(other)
+        case "copy":
+            shutil.copyfile(one, other)
+        case "move":
+            one.rename(other)
+        case "touch":
+            os.utime(one, (random.randrange(10**9), 1))
+        case "delete" if len(files) > 3:
+            one.unlink()
+        case "ignore":
+            (library / "b" / ".mmsearchignore").write_text(f"{random.randrange(3)}*.png\n")
+        case "rename" if (library / "a").exists():
+            (library / "a").rename(library / f"was a {random.randrange(10**9)}")
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_after_any_changes_a_preview_counts_what_the_run_then_does(
+    tmp_path: Path, seed: int
+) -> None:
+    random, encoder = Random(seed), ColorEncoder()
+    library, index = tmp_path / "library", tmp_path / "index"
+    paint(*(library / folder / f"{n}.png" for folder in ("a", "b", "b/deep") for n in range(3)))
+    named = [library / "b" / "deep"]
+    for _ in range(6):
+        named = random.choice([named, [library], [library / "b", library / "b" / "deep"]])
+        named = [path for path in named if path.exists()]
+        exclude = random.choice([[], ["/b/1*"], ["deep/", "!2.png"]])
+        preview = preview_index(named, index, exclude=exclude)
+        report = index_folders(named, index, encoder=encoder, exclude=exclude)
+        assert counts(preview) == same_counts(report)
+        for _ in range(random.randrange(6)):
+            change_something(library, random)
+
+
+@pytest.mark.parametrize("version", OLD_VERSIONS)
+def test_an_older_index_is_previewed_as_it_is(tmp_path: Path, version: int) -> None:
+    index, library = tmp_path / "index", tmp_path / "library"
+    index.mkdir()
+    shutil.copyfile(STORED / f"v{version}.sqlite", index / "catalog.sqlite")
+    shutil.copytree(STORED / "pictures", library)
+    before = rows(index / "catalog.sqlite")
+    preview = preview_index([library], index)
+    assert rows(index / "catalog.sqlite") == before
+    assert version_of(index / "catalog.sqlite") == version
+    assert len(preview.new) == len(list(library.glob("*.*")))
