@@ -114,7 +114,12 @@ def group(ctx: click.Context, index_dir: str | None) -> None:
     mmsearch index ~/Pictures
     mmsearch query "a dog on a beach"
     """
-    ctx.obj = index_dir
+    # Here, so that `mmsearch --help` neither waits for the file nor stumbles over it.
+    from cli.config import read_config, use_config
+
+    config = read_config()
+    use_config(ctx, config)
+    ctx.obj = index_dir or config.index_dir
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from indexer.maintenance.findings import Finding
     from indexer.maintenance.fix import FixReport, fix_index
     from indexer.maintenance.repair import RepairSummary, repair_catalog
+    from indexer.pipeline.preview import IndexPreview, preview_index
     from indexer.pipeline.run import index_folders
     from indexer.report import IndexReport, Progress
     from indexer.roots import move_root, remove_folder
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _LAZY = {
     "CheckReport": "indexer.maintenance.check",
     "Finding": "indexer.maintenance.findings",
+    "IndexPreview": "indexer.pipeline.preview",
     "IndexReport": "indexer.report",
     "FixReport": "indexer.maintenance.fix",
     "Progress": "indexer.report",
@@ -28,6 +30,7 @@ _LAZY = {
     "index_folders": "indexer.pipeline.run",
     "fix_index": "indexer.maintenance.fix",
     "move_root": "indexer.roots",
+    "preview_index": "indexer.pipeline.preview",
     "remove_folder": "indexer.roots",
     "repair_catalog": "indexer.maintenance.repair",
     "restore": "indexer.maintenance.backup",
@@ -38,6 +41,7 @@ __all__ = [
     "CheckReport",
     "Finding",
     "FixReport",
+    "IndexPreview",
     "IndexReport",
     "Progress",
     "RepairSummary",
@@ -46,6 +50,7 @@ __all__ = [
     "fix_index",
     "index_folders",
     "move_root",
+    "preview_index",
     "remove_folder",
     "repair_catalog",
     "restore",

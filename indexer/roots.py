@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from pathlib import Path
 
 from indexer.lock import writer_lock
+from indexer.pipeline.removed import with_removed
 from indexer.pipeline.targets import absolute
 from retrieval.catalog import Catalog
 from retrieval.errors import MmsearchError
@@ -17,6 +20,8 @@ def remove_folder(
     path: str | os.PathLike[str], index_dir: str | os.PathLike[str] | None = None
 ) -> int:
     """Forget all pictures below a folder, or one picture; returns how many. Files stay.
+
+    Inside of a folder that stays indexed, the path is kept out from now on, see `index_folders`.
 
     Raises MmsearchError where the index knows nothing of the path.
     """
@@ -48,6 +53,8 @@ def remove_folder(
                 change.forget_failures(root.id, paths)
             for root in inside:
                 change.remove_root(root.id)
+            left = [root for root in catalog.roots() if root not in inside]
+            change.set_removed(with_removed(catalog.removed(), folder, left))
         encoder = catalog.encoder
         if encoder is not None:
             with PatchTokenStore.open(location.tokens, encoder.fingerprint) as tokens:
@@ -87,10 +94,12 @@ def move_root(
                 )
         with catalog.transaction() as change:
             change.set_root_path(moved.id, target)
-            change.set_disks(
-                [
-                    target / disk.relative_to(source) if disk.is_relative_to(source) else disk
-                    for disk in catalog.disks()
-                ]
-            )
+            change.set_disks(_moved(catalog.disks(), source, target))
+            change.set_removed(_moved(catalog.removed(), source, target))
         return catalog.count_items(moved.id)
+
+
+def _moved(paths: Sequence[Path], source: Path, target: Path) -> list[Path]:
+    return [
+        target / path.relative_to(source) if path.is_relative_to(source) else path for path in paths
+    ]

@@ -7,21 +7,22 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli import configured
 from cli.exit_codes import INTERRUPTED
-from cli.options import model_option, precision_option
+from cli.options import exclude_option, model_option, precision_option
 from cli.output.terminal import count, write_json
 from retrieval.storage.paths import show_path
 from retrieval.vectors.faiss.kinds import CHOICES
 
 if TYPE_CHECKING:
-    from indexer import IndexReport
-    from retrieval.storage.index_dir import IndexDir
+    from indexer import IndexPreview, IndexReport
 
 
 @click.command("index")
 @click.argument("paths", nargs=-1, type=click.Path(), metavar="[PATH]...")
 @model_option
 @precision_option
+@exclude_option
 @click.option(
     "--vector-index",
     type=click.Choice(CHOICES),
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Exit with 1 where a picture could not be read or a folder is absent.",
 )
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
 @click.pass_obj
 def command(
@@ -39,15 +41,18 @@ def command(
     paths: tuple[str, ...],
     model: str | None,
     precision: str,
+    exclude: tuple[str, ...],
     vector_index: str | None,
     strict: bool,
+    dry_run: bool,
     as_json: bool,
 ) -> int:
     """Add the pictures below PATH to the index.
 
     Run again, it reads only what is new or changed, and forgets what is gone. Without a PATH it
-    looks again at every folder that is indexed already. A folder that is absent, an unplugged
-    disk say, is named and its pictures are kept.
+    looks again at every folder that is indexed already; while there is none, at the `folders` of
+    your configuration file. A folder that is absent, an unplugged disk say, is named and its
+    pictures are kept.
     """
     from cli.interrupts import stop_on_interrupt
     from cli.output.progress import ProgressBar
@@ -57,13 +62,24 @@ def command(
 
     location = resolve_index_dir(index_dir)
     is_first_run = not location.catalog.exists()
-    chosen = list(paths) or _indexed_folders(location)
+    chosen = list(paths) or configured.folders(location)
+    if not chosen:
+        raise click.UsageError("Nothing is indexed yet: name a folder of pictures.")
+    model = configured.model_of_new_index(model, location)
+    exclude = configured.patterns(exclude)
+    if dry_run:
+        from indexer import preview_index
+
+        preview = preview_index(chosen, index_dir, model=model, exclude=exclude)
+        _write_preview(preview, as_json=as_json)
+        return int(strict and bool(preview.failed or preview.absent_roots))
     with stop_on_interrupt() as stop:
         summary = index_folders(
             chosen,
             index_dir,
             model=model,
             precision=precision,
+            exclude=exclude,
             vector_index=vector_index,
             progress=ProgressBar(),
             stop=stop,
@@ -109,16 +125,14 @@ def summary_record(summary: IndexReport) -> dict[str, object]:
     return record
 
 
-def _indexed_folders(location: IndexDir) -> list[str]:
-    from retrieval.catalog import Catalog
+def _write_preview(preview: IndexPreview, *, as_json: bool) -> None:
+    from cli.output.preview import preview_lines, preview_record
 
-    if not location.catalog.exists():
-        raise click.UsageError("Nothing is indexed yet: name a folder of pictures.")
-    with Catalog.open(location.catalog) as catalog:
-        folders = [str(root.path) for root in catalog.roots()]
-    if not folders:
-        raise click.UsageError("Nothing is indexed yet: name a folder of pictures.")
-    return folders
+    if as_json:
+        write_json(preview_record(preview))
+        return
+    for line in preview_lines(preview):
+        click.echo(line)
 
 
 def _say_how_to_step_up(model: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.output.links import linked, shows_links
 from cli.output.terminal import count, write_json, write_raw_path
 from retrieval.search.hit import Hit
 from retrieval.storage.paths import show_path
@@ -137,7 +138,9 @@ def command(
         for hit in hits:
             write_raw_path(hit.path, "\0" if with_nul else "\n")
     else:
-        for line, explanation in zip(hit_lines(hits), explanations, strict=True):
+        for line, explanation in zip(
+            hit_lines(hits, with_links=shows_links()), explanations, strict=True
+        ):
             click.echo(line)
             if explanation is not None:
                 from retrieval.search.heatmaps import where_line
@@ -149,9 +152,12 @@ def command(
         click.launch(os.fspath(hits[0].path))
 
 
-def hit_lines(hits: Sequence[Hit]) -> list[str]:
-    """One line an answer, score and path in columns."""
-    return [f"{hit.score:6.3f}  {show_path(hit.path)}" for hit in hits]
+def hit_lines(hits: Sequence[Hit], *, with_links: bool = False) -> list[str]:
+    """One line an answer, score and path in columns; the path is a link to the file if wanted."""
+    shown = [show_path(hit.path) for hit in hits]
+    if with_links:
+        shown = [linked(text, hit.path) for text, hit in zip(shown, hits, strict=True)]
+    return [f"{hit.score:6.3f}  {text}" for text, hit in zip(shown, hits, strict=True)]
 
 
 def hit_record(hit: Hit) -> dict[str, Any]:

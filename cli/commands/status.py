@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.config import current_config
 from cli.output.terminal import count, size, write_json
 from retrieval.storage.paths import show_path
 
@@ -41,9 +42,11 @@ def status_record(catalog: Catalog, location: IndexDir) -> dict[str, Any]:
     from retrieval.vectors.faiss.store import VectorStore
 
     made_by = catalog.encoder
+    config_file = current_config().path
     manifest = VectorStore(location.folder).manifest()
     return {
         "index_dir": str(location.folder),
+        "config": str(config_file) if config_file is not None else None,
         "model": made_by.name if made_by else None,
         "dim": made_by.dim if made_by else None,
         "fingerprint": made_by.fingerprint if made_by else None,
@@ -67,6 +70,7 @@ def status_record(catalog: Catalog, location: IndexDir) -> dict[str, Any]:
             }
             for root in catalog.roots()
         ],
+        "removed": [str(path) for path in catalog.removed()],
         "failures": [
             {"path": str(failure.path), "kind": failure.kind, "reason": failure.reason}
             for failure in catalog.failures()
@@ -81,6 +85,8 @@ def _status_lines(record: dict[str, Any]) -> list[str]:
         ("vector index", _vector_index_line(record)),
         ("index", f"{show_path(Path(record['index_dir']))} ({_size(record)})"),
     ]
+    if record["config"]:
+        facts.append(("config", show_path(Path(record["config"]))))
     lines = [*table_lines(facts), ""]
     lines += table_lines(
         [
@@ -92,6 +98,9 @@ def _status_lines(record: dict[str, Any]) -> list[str]:
             for folder in record["folders"]
         ]
     )
+    if record["removed"]:
+        lines += ["", "Removed, and kept out until `mmsearch index` is given their own path:"]
+        lines += [f"    {show_path(Path(path))}" for path in record["removed"]]
     failed = len(record["failures"])
     if failed:
         lines += ["", f"{count(failed, 'file')} failed: `mmsearch status --failures` says why."]

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli import configured
 from cli.exit_codes import INTERRUPTED
-from cli.options import model_option, precision_option
+from cli.options import exclude_option, model_option, precision_option
 from retrieval.storage.paths import show_path
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 @click.argument("paths", nargs=-1, type=click.Path(), metavar="[PATH]...")
 @model_option
 @precision_option
+@exclude_option
 @click.option(
     "--quiet",
     "quiet_s",
@@ -57,6 +59,7 @@ def command(
     paths: tuple[str, ...],
     model: str | None,
     precision: str,
+    exclude: tuple[str, ...],
     quiet_s: float,
     max_delay_s: float,
     rescan_s: float,
@@ -64,7 +67,8 @@ def command(
 ) -> int:
     """Index the folders PATH, then what changes in them, until it is stopped.
 
-    Without a PATH, all folders of the index are followed. Stopped by SIGTERM it exits with 0, by
+    Without a PATH, all folders of the index are followed; while it has none, the `folders` of your
+    configuration file. Stopped by SIGTERM it exits with 0, by
     Ctrl-C with 130; what was indexed until then is kept. Between its rounds other commands may
     write to the index.
     """
@@ -80,6 +84,9 @@ def command(
         signal.signal(number, on_signal)
 
     from indexer.watch.watch import watch_folders
+    from retrieval.storage.index_dir import resolve_index_dir
+
+    location = resolve_index_dir(index_dir)
 
     def report(done: Round) -> None:
         line = _json_line(done) if as_json else _line(done)
@@ -87,12 +94,13 @@ def command(
             click.echo(line)
 
     watch_folders(
-        paths,
+        paths or configured.folders_to_begin_with(location),
         index_dir,
         stop=stop,
         report=report,
-        model=model,
+        model=configured.model_of_new_index(model, location),
         precision=precision,
+        exclude=configured.patterns(exclude),
         quiet_s=quiet_s,
         max_delay_s=max_delay_s,
         rescan_s=rescan_s,

@@ -54,7 +54,7 @@ def _look_at(path: Path, file: StoredFile, found: FileCheck, with_content: bool)
         facts = path.stat()
         if (facts.st_size, facts.st_mtime_ns) != (file.size_bytes, file.mtime_ns):
             found.changed.extend(file.item_ids)
-        elif with_content and _content_hash(path) != file.content_hash:
+        elif with_content and content_hash(path) != file.content_hash:
             found.altered.extend(file.item_ids)
     except (FileNotFoundError, NotADirectoryError):
         found.missing.extend(file.item_ids)
@@ -62,7 +62,7 @@ def _look_at(path: Path, file: StoredFile, found: FileCheck, with_content: bool)
         found.unreadable.extend(file.item_ids)
 
 
-def _content_hash(path: Path) -> bytes:
+def content_hash(path: Path) -> bytes:
     """As `indexer.pipeline.read` makes it, without holding the file in memory."""
     digest = hashlib.blake2b(digest_size=CONTENT_HASH_BYTES)
     with path.open("rb") as file:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
+
+from indexer.pipeline.exclude import Exclusions, spec_of
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -37,11 +39,13 @@ class IgnoreRules:
     """The ignore files on the way from a root to a folder, the deepest first.
 
     `folder` is relative to the root, with /; `lines` are those of its own ignore file.
+    `exclusions` hold before any of them.
     """
 
     folder: str = ""
     lines: tuple[str, ...] = ()
     above: IgnoreRules | None = None
+    exclusions: Exclusions = field(default_factory=Exclusions)
 
     def entering(self, folder: str, path: str) -> IgnoreRules:
         """The rules in a folder: these, and those of its own ignore file where it has one.
@@ -54,12 +58,15 @@ class IgnoreRules:
                 text = file.read().decode("utf-8", "surrogateescape")
         except (FileNotFoundError, IsADirectoryError):
             return self
-        return IgnoreRules(folder, tuple(text.splitlines()), self)
+        return IgnoreRules(folder, tuple(text.splitlines()), self, self.exclusions)
 
     def passes_over(self, path: str, *, is_folder: bool) -> bool:
         """Whether a file or folder, by its path relative to the root, is to be passed over."""
         if is_folder and is_program_s_folder(PurePosixPath(path).name):
             return True
+        excluded = self.exclusions.decide(path, is_folder=is_folder)
+        if excluded is not None:
+            return excluded
         for rules in self._levels():
             inside = path.removeprefix(rules.folder + "/") if rules.folder else path
             decided = rules._spec.check_file(inside + "/" if is_folder else inside).include
@@ -76,18 +83,15 @@ class IgnoreRules:
 
     @cached_property
     def _spec(self) -> GitIgnoreSpec:
-        # Here, since few folders have such a file.
-        from pathspec import GitIgnoreSpec
-
-        return GitIgnoreSpec.from_lines(self.lines)
+        return spec_of(self.lines)
 
 
-def rules_on_the_way(root: str, below: str) -> tuple[IgnoreRules, bool]:
+def rules_on_the_way(root: str, below: str, exclusions: Exclusions) -> tuple[IgnoreRules, bool]:
     """The rules around a path below a root, and whether they pass over a folder on the way to it.
 
     The path's own folder is not entered yet. Raises OSError where an ignore file cannot be read.
     """
-    rules = IgnoreRules()
+    rules = IgnoreRules(exclusions=exclusions)
     parts = below.split("/") if below else []
     for depth in range(len(parts)):
         folder = "/".join(parts[:depth])

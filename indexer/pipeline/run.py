@@ -15,22 +15,21 @@ from pathlib import Path
 
 from indexer.lock import writer_lock
 from indexer.maintenance.patch_tokens import restore_tokens
-from indexer.pipeline.diff import ScanDiff, compare
-from indexer.pipeline.offline import Mounts, keep_offline
+from indexer.pipeline.examine import Examined, examine, is_away
+from indexer.pipeline.exclude import check_patterns
+from indexer.pipeline.offline import Mounts
 from indexer.pipeline.read import Loader
-from indexer.pipeline.scan import Scan, scan
+from indexer.pipeline.removed import exclusions_of, left_removed
 from indexer.pipeline.targets import (
     Target,
     absolute,
-    is_populated,
-    is_reachable,
     require_there,
     resolve_targets,
 )
 from indexer.pipeline.write import BatchWriter, batches
 from indexer.report import IndexReport, Progress, SilentProgress
 from retrieval.arguments import check_paths
-from retrieval.catalog import Catalog, KnownFile
+from retrieval.catalog import Catalog
 from retrieval.encoders.base import Encoder
 from retrieval.encoders.identity import mismatch, require_same_identity
 from retrieval.encoders.precision import check_precision
@@ -52,6 +51,8 @@ def index_folders(
     precision: str = "auto",
     encoder: Encoder | None = None,
     vector_index: str | None = None,
+    exclude: Sequence[str] = (),
+    take_back: Sequence[str | os.PathLike[str]] | None = None,
     progress: Progress | None = None,
     stop: threading.Event | None = None,
 ) -> IndexReport:
@@ -60,16 +61,21 @@ def index_folders(
     `model` names the encoder of a new index; an index that exists keeps its own. `precision` is
     `fp32`, `int8` or `auto`, see `load_encoder`; an index may hold vectors of both. `encoder` is
     for an encoder object of one's own. `vector_index`, one of `kinds.CHOICES`, is
-    kept in the index; without it an index keeps what was chosen before. Interrupted by Ctrl-C, or
+    kept in the index; without it an index keeps what was chosen before. `exclude` are patterns, as
+    lines of an ignore file in each root that has the last word; they hold for this run, in which
+    what they name is taken for gone. What `remove_folder` removed stays out, save where it is
+    itself one of `take_back`, which is `paths` unless it is given. Interrupted by Ctrl-C, or
     between two batches once `stop` is set, it keeps what was committed, brings the index file up to
     date and returns a summary that says so.
 
-    Raises MmsearchError where a path is not there or `vector_index` is no kind,
-    EncoderMismatchError where the index was made with another model, IndexBusyError where another
-    process writes to it, CatalogError where the catalogue is damaged, StorageError where the disk
-    is full or fails.
+    Raises MmsearchError where a path is not there or inside of what stays removed, `vector_index`
+    is no kind or a pattern is none, EncoderMismatchError where the index was made with another
+    model, IndexBusyError where another process writes to it, CatalogError where the catalogue is
+    damaged, StorageError where the disk is full or fails.
     """
     check_paths(paths)
+    check_paths(() if take_back is None else take_back)
+    check_patterns(exclude)
     started = time.monotonic()
     location = resolve_index_dir(index_dir)
     if vector_index is not None:
@@ -87,16 +93,19 @@ def index_folders(
         warnings.filterwarnings("ignore", module=r"PIL\.")
         if lock.was_cut_off:
             catalog.require_sound()
-        choice = _EncoderChoice(catalog, model, precision, encoder)
+        choice = EncoderChoice(catalog, model, precision, encoder)
         if vector_index is not None:
             _choose_vector_index(catalog, vector_index)
-        run = _Run(catalog, location, choice, progress or SilentProgress(), stop)
-        run.index(resolve_targets(catalog, paths))
+        removed = left_removed(catalog.removed(), paths if take_back is None else take_back)
+        targets = resolve_targets(catalog, paths)
+        _keep_removed(catalog, removed)
+        run = _Run(catalog, location, choice, exclude, progress or SilentProgress(), stop)
+        run.index(targets)
         run.summary.elapsed_s = time.monotonic() - started
         return run.summary
 
 
-class _EncoderChoice:
+class EncoderChoice:
     """The encoder of the index, loaded when it is first needed and not before."""
 
     def __init__(
@@ -135,13 +144,15 @@ class _Run:
         self,
         catalog: Catalog,
         location: IndexDir,
-        choice: _EncoderChoice,
+        choice: EncoderChoice,
+        exclude: Sequence[str],
         progress: Progress,
         stop: threading.Event | None,
     ) -> None:
         self._catalog = catalog
         self._location = location
         self._choice = choice
+        self._exclude = exclude
         self._progress = progress
         self._stop = stop or threading.Event()
         self._tokens: PatchTokenStore | None = None
@@ -153,17 +164,17 @@ class _Run:
         """Bring the catalogue in line with what is on disk, then the index file with it."""
         try:
             work = [self._examine(target) for target in targets if self._is_there(target)]
-            to_read = sum(len(differences.to_read) for *_, differences in work)
+            to_read = sum(len(seen.differences.to_read) for seen in work)
             if to_read:
                 self._decoders.start()
             self._progress.start(to_read)
             moved_ids: set[int] = set()
-            for target, found, known, differences in work:
-                moved_ids |= self._take_in(target, found, known, differences)
+            for seen in work:
+                moved_ids |= self._take_in(seen)
             # At the very end: what is gone from one folder may have turned up in a later one.
-            for target, _found, _known, differences in work:
-                self._forget(target, differences, moved_ids)
-            self._restore_tokens([target.path for target, *_ in work])
+            for seen in work:
+                self._forget(seen, moved_ids)
+            self._restore_tokens([seen.target.path for seen in work])
         except KeyboardInterrupt:
             self.summary.interrupted = True
         finally:
@@ -174,31 +185,26 @@ class _Run:
         self._refresh_vectors()
 
     def _is_there(self, target: Target) -> bool:
-        # Below a mount point without its disk, everything looks as if it had been deleted.
-        if is_populated(target.root) if target.below else is_reachable(target.root):
+        if not is_away(target):
             return True
         self.summary.absent_roots.append(target.root.path)
         return False
 
-    def _examine(self, target: Target) -> tuple[Target, Scan, dict[str, KnownFile], ScanDiff]:
-        found = scan(target.root.path, target.below)
+    def _examine(self, target: Target) -> Examined:
         known = self._catalog.known_files(target.root.id, target.below)
-        if found.is_empty and not target.below and known:
-            # An empty folder where pictures were is most likely a mount point without its disk.
-            self.summary.absent_roots.append(target.root.path)
-            return target, Scan(), {}, compare(Scan(), {})
-        differences, absent = keep_offline(target, compare(found, known), self._disks)
-        self.summary.absent_roots += absent
-        self._disks.note(target, found)
-        return target, found, known, differences
+        exclusions = exclusions_of(target.root, self._exclude, self._catalog.removed())
+        seen = examine(target, known, exclusions, self._disks)
+        self.summary.absent_roots += seen.absent
+        if seen.is_there:
+            self._disks.note(target, seen.found)
+        return seen
 
-    def _take_in(
-        self, target: Target, found: Scan, known: dict[str, KnownFile], differences: ScanDiff
-    ) -> set[int]:
+    def _take_in(self, seen: Examined) -> set[int]:
         """Read and write what is new; returns the files that have moved."""
+        target, differences = seen.target, seen.differences
         self.summary.unchanged += differences.unchanged
         self.summary.failed += differences.still_failing
-        self._note_scan_failures(target, found, known)
+        self._note_scan_failures(seen)
         loader = Loader(
             target.root.path,
             lambda content: self._catalog.files_with_content([content]).get(content, ()),
@@ -208,7 +214,7 @@ class _Run:
         writer = BatchWriter(
             self._catalog,
             target.root,
-            known,
+            seen.known,
             loader.load_again,
             lambda: self._choice.encoder,
             self._open_tokens,
@@ -222,11 +228,12 @@ class _Run:
             self._progress.advance(len(batch))
         return writer.moved_ids
 
-    def _note_scan_failures(self, target: Target, found: Scan, known: dict[str, KnownFile]) -> None:
-        self.summary.failed += len(found.failures)
+    def _note_scan_failures(self, seen: Examined) -> None:
+        known = seen.known
+        self.summary.failed += len(seen.found.failures)
         fresh = {
             path: failure
-            for path, failure in found.failures.items()
+            for path, failure in seen.found.failures.items()
             if path not in known or known[path].failure_kind != failure.kind
         }
         if not fresh:
@@ -234,7 +241,7 @@ class _Run:
         with self._catalog.transaction() as change:
             for path, failure in fresh.items():
                 change.record_failure(
-                    target.root.id,
+                    seen.target.root.id,
                     path,
                     size_bytes=0,
                     mtime_ns=0,
@@ -242,7 +249,8 @@ class _Run:
                     reason=failure.reason,
                 )
 
-    def _forget(self, target: Target, differences: ScanDiff, moved_ids: set[int]) -> None:
+    def _forget(self, seen: Examined, moved_ids: set[int]) -> None:
+        target, differences = seen.target, seen.differences
         lost = {id_: path for path, id_ in differences.vanished.items() if id_ not in moved_ids}
         # Those that moved in another folder of this run stand under another path by now.
         present = self._catalog.file_paths(list(lost))
@@ -282,6 +290,12 @@ class _Run:
         # Asked here, so that a run that changes nothing does not load FAISS to find that out.
         if manifest is None or manifest.generation != self._catalog.generation:
             store.refresh(self._catalog)
+
+
+def _keep_removed(catalog: Catalog, removed: list[Path]) -> None:
+    if removed != catalog.removed():
+        with catalog.transaction() as change:
+            change.set_removed(removed)
 
 
 def _choose_vector_index(catalog: Catalog, choice: str) -> None:

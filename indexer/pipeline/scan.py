@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from indexer.pipeline.exclude import Exclusions
 from indexer.pipeline.ignore import IgnoreRules, rules_on_the_way
 from retrieval.errors import ImageError
 from retrieval.images.decode import SUFFIXES
@@ -39,18 +40,18 @@ class Scan:
     disks: list[str] = field(default_factory=list)
 
 
-def scan(root: Path, below: str = "") -> Scan:
+def scan(root: Path, below: str = "", exclusions: Exclusions | None = None) -> Scan:
     """All picture files of a root, or of a folder or single file `below` it, in a fixed order.
 
-    Hidden files and folders are passed over, and what `indexer.pipeline.ignore` tells of. Symbolic
-    links are followed, those to folders after everything else: a folder is entered once, under its
-    own name where it has one here. A link that leads back to a folder above it is noted as a
-    failure of kind `loop`.
+    Hidden files and folders are passed over, and what `indexer.pipeline.ignore` tells of and
+    `exclusions` name. Symbolic links are followed, those to folders after everything else: a folder
+    is entered once, under its own name where it has one here. A link that leads back to a folder
+    above it is noted as a failure of kind `loop`.
     """
     found = Scan()
     start = os.path.join(root, below) if below else os.fspath(root)  # noqa: PTH118
     try:
-        rules, is_passed_over = rules_on_the_way(os.fspath(root), below)
+        rules, is_passed_over = rules_on_the_way(os.fspath(root), below, exclusions or Exclusions())
         is_file = os.path.isfile(start)  # noqa: PTH113
         if is_passed_over or (below and rules.passes_over(below, is_folder=not is_file)):
             return found
@@ -130,7 +131,12 @@ class _Walk:
             if not rules.passes_over(path, is_folder=False):
                 facts = entry.stat()
                 self._found.files.append(ScannedFile(path, facts.st_size, facts.st_mtime_ns))
-        elif entry.is_symlink() and entry.is_dir() and not rules.passes_over(path, is_folder=True):
+        elif (
+            entry.is_symlink()
+            and entry.is_dir()
+            and not rules.passes_over(path, is_folder=True)
+            and not rules.exclusions.leads_to_removed(entry.path)
+        ):
             self._links.append(_Folder(entry.path, path, folder.above, rules))
 
     def _enter(self, folder: _Folder) -> None:

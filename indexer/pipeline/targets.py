@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from indexer.pipeline.planned_roots import PlannedRoots
 from retrieval.catalog import Catalog, Root
 from retrieval.errors import MmsearchError
 
@@ -29,7 +30,9 @@ def absolute(path: str | os.PathLike[str]) -> Path:
     return Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100
 
 
-def resolve_targets(catalog: Catalog, paths: Sequence[str | os.PathLike[str]]) -> list[Target]:
+def resolve_targets(
+    catalog: Catalog | PlannedRoots, paths: Sequence[str | os.PathLike[str]]
+) -> list[Target]:
     """Add what is new among the paths to the catalogue's roots; say what to scan.
 
     A path inside a root belongs to it; a folder around roots takes them in. Raises MmsearchError
@@ -84,7 +87,7 @@ def _deepest_around(roots: Sequence[Root], path: Path) -> Root | None:
     return max(around, key=lambda root: len(root.path.parts), default=None)
 
 
-def _take_in_inner_roots(catalog: Catalog, outer: Root) -> None:
+def _take_in_inner_roots(catalog: Catalog | PlannedRoots, outer: Root) -> None:
     """Make roots inside this one part of it, save those whose disk is not there just now.
 
     Taken in, the pictures of an absent disk would look as if their files had been deleted.

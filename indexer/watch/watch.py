@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from indexer.pipeline.exclude import check_patterns
 from indexer.pipeline.run import index_folders
 from indexer.pipeline.targets import absolute, require_there
 from indexer.report import IndexReport
@@ -47,6 +48,7 @@ def watch_folders(
     model: str | None = None,
     precision: str = "auto",
     encoder: Encoder | None = None,
+    exclude: Sequence[str] = (),
     quiet_s: float = QUIET_S,
     max_delay_s: float = MAX_DELAY_S,
     rescan_s: float = RESCAN_S,
@@ -57,11 +59,13 @@ def watch_folders(
     Changes are taken in once nothing has changed for `quiet_s` seconds, or `max_delay_s` after the
     first of them. Every `rescan_s` all is looked at again, for what the system does not tell of:
     linked folders, network drives. A folder that goes is waited for. While another process writes
-    to the index, changes are kept until it is done.
+    to the index, changes are kept until it is done. `exclude` is as in `index_folders`, in all
+    rounds.
 
     Raises MmsearchError where a path is not there or is no folder, IndexMissingError where there
     are no paths and no index, and what `index_folders` raises.
     """
+    check_patterns(exclude)
     location = resolve_index_dir(index_dir)
     named = [absolute(path) for path in paths]
     for path in named:
@@ -70,7 +74,7 @@ def watch_folders(
         if not location.catalog.exists():
             require_there(path)
     delays_s = (quiet_s, max_delay_s)
-    watch = _Watch(location, named, stop, report, model, precision, encoder, delays_s)
+    watch = _Watch(location, named, stop, report, model, precision, encoder, exclude, delays_s)
     watch.run(rescan_s)
 
 
@@ -86,6 +90,7 @@ class _Watch:
         model: str | None,
         precision: str,
         encoder: Encoder | None,
+        exclude: Sequence[str],
         delays_s: tuple[float, float],
     ) -> None:
         self._location = location
@@ -95,7 +100,10 @@ class _Watch:
         self._model = model
         self._precision = precision
         self._encoder = encoder
+        self._exclude = exclude
         self._delays_s = delays_s
+        # Taken back where they were removed, once; what is removed later stays out.
+        self._to_take_back = set(named)
         self._followed: dict[Path, FolderObserver] = {}
 
     def run(self, rescan_s: float) -> None:
@@ -154,6 +162,7 @@ class _Watch:
                 raise
             self._keep(targets)
         else:
+            self._to_take_back.difference_update(targets)
             self._report(Round(cause, summary))
 
     def _keep(self, targets: Sequence[Path]) -> None:
@@ -174,6 +183,8 @@ class _Watch:
             model=self._model,
             precision=self._precision,
             encoder=self._encoder,
+            exclude=self._exclude,
+            take_back=[path for path in targets if path in self._to_take_back],
             stop=self._stop,
         )
 

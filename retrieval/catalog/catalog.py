@@ -27,7 +27,7 @@ from retrieval.catalog.integrity import (
 from retrieval.catalog.items import ItemReading
 from retrieval.catalog.schema import SCHEMA_VERSION, info, metadata, spaces
 from retrieval.catalog.sqlite.connection import damaged, database_errors, sqlite_engine
-from retrieval.catalog.transaction import DISKS, PATCH_TOKENS, WriteTransaction, put_info
+from retrieval.catalog.transaction import DISKS, PATCH_TOKENS, REMOVED, WriteTransaction, put_info
 from retrieval.encoders.base import EncoderIdentity
 from retrieval.errors import (
     CatalogError,
@@ -179,12 +179,11 @@ class Catalog(ItemReading, EmbeddingReading):
 
     def disks(self) -> list[Path]:
         """Folders that lay on a disk of their own when they were last looked at, as paths."""
-        with self._reading() as connection:
-            value = read_info(connection, DISKS)
-        try:
-            return [Path(path) for path in json.loads(value or "[]")]
-        except (ValueError, TypeError) as error:
-            raise damaged(self._path, f"its {DISKS} is no list of paths") from error
+        return self._paths(DISKS)
+
+    def removed(self) -> list[Path]:
+        """Files and folders inside of roots that were removed and are to stay out, as paths."""
+        return self._paths(REMOVED)
 
     # -- whether it is sound ------------------------------------------------------------------
 
@@ -223,6 +222,14 @@ class Catalog(ItemReading, EmbeddingReading):
         if not (is_large and is_recent):
             self.require_sound()
         self._is_checked = True
+
+    def _paths(self, key: str) -> list[Path]:
+        with self._reading() as connection:
+            value = read_info(connection, key)
+        try:
+            return [Path(path) for path in json.loads(value or "[]")]
+        except (ValueError, TypeError) as error:
+            raise damaged(self._path, f"its {key} is no list of paths") from error
 
     def _complaints(self, look: Callable[[Connection], list[str]]) -> list[str]:
         try:

@@ -41,6 +41,7 @@ _KEYS_A_STATEMENT = 10_000
 
 PATCH_TOKENS = "patch_tokens"
 DISKS = "disks"
+REMOVED = "removed"
 
 
 class WriteTransaction:
@@ -72,6 +73,10 @@ class WriteTransaction:
         """Remember which folders lie on disks of their own."""
         # Bytes that are no text are surrogates in the paths, which JSON keeps in its ASCII form.
         self._put_info(DISKS, json.dumps([str(folder) for folder in folders]))
+
+    def set_removed(self, paths: Sequence[Path]) -> None:
+        """Remember which files and folders of the roots are to stay out of the index."""
+        self._put_info(REMOVED, json.dumps([str(path) for path in paths]))
 
     def set_vector_index_choice(self, choice: str) -> None:
         """Keep which kind of vector index its owner wants, see `retrieval.vectors.faiss.kinds`."""

@@ -53,7 +53,7 @@ from retrieval.catalog.schema import (
 )
 from retrieval.catalog.sqlite.connection import explain
 from retrieval.catalog.sqlite.pages import Value, index_rows, leaf_rows
-from retrieval.catalog.transaction import DISKS
+from retrieval.catalog.transaction import DISKS, REMOVED
 from retrieval.errors import CatalogError
 from retrieval.storage.disk import delete_database
 
@@ -330,10 +330,11 @@ def _settle(
     ).fetchone()
     known = int(generation) if generation.isdecimal() and int(generation) >= latest else None
     facts["generation"] = str((known or latest) + 1)
-    try:
-        json.loads(facts.get(DISKS, "[]"))
-    except ValueError:
-        del facts[DISKS]
+    for key in (DISKS, REMOVED):
+        try:
+            json.loads(facts.get(key, "[]"))
+        except ValueError:
+            del facts[key]
     fresh.executemany("INSERT OR REPLACE INTO info (key, value) VALUES (?, ?)", facts.items())
     return Salvaged(seen, known, dim, tuple(lost_roots))
 

@@ -1,0 +1,58 @@
+"""What a target holds against what the catalogue knows of it; a run and its preview share it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from indexer.pipeline.diff import ScanDiff, compare
+from indexer.pipeline.exclude import Exclusions
+from indexer.pipeline.offline import Mounts, keep_offline
+from indexer.pipeline.scan import Scan, scan
+from indexer.pipeline.targets import Target, is_populated, is_reachable
+from retrieval.catalog import KnownFile
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A target, what a scan saw of it, what is known of it, and how the two differ.
+
+    `absent` are folders whose disk seems not to be there; what lies on them does not differ.
+    `is_there` is False where that is all of the target.
+    """
+
+    target: Target
+    found: Scan
+    known: Mapping[str, KnownFile]
+    differences: ScanDiff
+    absent: list[Path]
+    is_there: bool = True
+
+
+def is_away(target: Target) -> bool:
+    """Whether the disk of the target's root seems not to be there."""
+    # Below a mount point without its disk, everything looks as if it had been deleted.
+    return not (is_populated(target.root) if target.below else is_reachable(target.root))
+
+
+def examine(
+    target: Target,
+    known: Mapping[str, KnownFile],
+    exclusions: Exclusions,
+    disks: Mounts | None = None,
+) -> Examined:
+    """Scan a target and compare; `disks` are those that the catalogue remembers, if there is one.
+
+    Opens no picture and changes nothing.
+    """
+    found = scan(target.root.path, target.below, exclusions)
+    if found.is_empty and not target.below and known:
+        # An empty folder where pictures were is most likely a mount point without its disk.
+        nothing = Scan()
+        return Examined(target, nothing, {}, compare(nothing, {}), [target.root.path], False)
+    differences = compare(found, known)
+    absent: list[Path] = []
+    if disks is not None:
+        differences, absent = keep_offline(target, differences, disks)
+    return Examined(target, found, known, differences, absent)
