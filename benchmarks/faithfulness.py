@@ -172,7 +172,7 @@ def _train_briefly(
     trained = train(RerankerNetwork(shape), data, data, TrainingSettings(epochs=3, negatives=4))
     folder.mkdir()
     export(trained.network, folder / "reranker.onnx")
-    settings = {"encoder": encoder.identity.fingerprint, "weight": trained.best.weight}
+    settings = {"encoder": encoder.space.fingerprint, "weight": trained.best.weight}
     (folder / "reranker.json").write_text(json.dumps(settings))
 
 

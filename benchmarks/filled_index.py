@@ -52,7 +52,7 @@ def fill_rows(
             rows = [row_of(number + place) for place in range(len(vectors))]
             number += len(vectors)
             with catalog.transaction() as change:
-                change.set_encoder(CompactEncoder().identity)
+                change.set_encoder(CompactEncoder().space)
                 folder = change.add_root(root)
                 change.add_files(folder.id, [(row.file, [row.item]) for row in rows], vectors)
     return location
@@ -61,7 +61,7 @@ def fill_rows(
 def fill_tokens(location: IndexDir, count: int, scratch: Path) -> None:
     """Give the first `count` pictures patch tokens, those of the test photographs in turn."""
     tokens = _real_tokens(scratch)
-    with PatchTokenStore.open(location.tokens, CompactEncoder().identity.fingerprint) as cache:
+    with PatchTokenStore.open(location.tokens, CompactEncoder().space.fingerprint) as cache:
         for start in range(0, count, _TOKENS_A_COMMIT):
             ids = np.arange(start, min(count, start + _TOKENS_A_COMMIT))
             cache.put((ids + 1).tolist(), tokens[ids % len(tokens)])

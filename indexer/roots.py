@@ -6,14 +6,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from indexer.lock import writer_lock
 from indexer.pipeline.removed import with_removed
 from indexer.pipeline.targets import absolute
-from retrieval.catalog import Catalog
 from retrieval.errors import MmsearchError
-from retrieval.storage.index_dir import resolve_index_dir
-from retrieval.storage.patch_tokens import PatchTokenStore
-from retrieval.vectors.faiss.store import VectorStore
+from retrieval.index import Index
 
 
 def remove_folder(
@@ -25,10 +21,9 @@ def remove_folder(
 
     Raises MmsearchError where the index knows nothing of the path.
     """
-    location = resolve_index_dir(index_dir)
     folder = absolute(path)
-    with Catalog.open(location.catalog) as catalog, writer_lock(location):
-        catalog.upgrade()
+    with Index.writing(index_dir) as index:
+        catalog = index.catalog
         ids = catalog.ids_within(folder).tolist()
         file_ids = catalog.file_ids_of(ids)
         inside = [root for root in catalog.roots() if root.path.is_relative_to(folder)]
@@ -55,11 +50,9 @@ def remove_folder(
                 change.remove_root(root.id)
             left = [root for root in catalog.roots() if root not in inside]
             change.set_removed(with_removed(catalog.removed(), folder, left))
-        encoder = catalog.encoder
-        if encoder is not None:
-            with PatchTokenStore.open(location.tokens, encoder.fingerprint) as tokens:
-                tokens.remove(ids)
-            VectorStore(location.folder).refresh(catalog)
+        if catalog.encoder is not None:
+            index.patch_tokens.remove(ids)
+            index.refresh_vectors()
         return len(ids)
 
 
@@ -73,10 +66,9 @@ def move_root(
     Nothing is encoded again. Raises MmsearchError where `old` is no indexed folder, `new` is not
     there, or `new` overlaps another indexed folder.
     """
-    location = resolve_index_dir(index_dir)
     source, target = absolute(old), absolute(new)
-    with Catalog.open(location.catalog) as catalog, writer_lock(location):
-        catalog.upgrade()
+    with Index.writing(index_dir) as index:
+        catalog = index.catalog
         roots = catalog.roots()
         moved = next((root for root in roots if root.path == source), None)
         if moved is None:

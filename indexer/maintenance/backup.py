@@ -10,7 +10,6 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from indexer.lock import writer_lock
 from indexer.pipeline.targets import absolute
 from retrieval.catalog import Catalog
 from retrieval.catalog.sqlite.backup import copy_catalog, verify_copy
@@ -20,6 +19,7 @@ from retrieval.storage.disk import delete_database
 from retrieval.storage.index_dir import IndexDir, resolve_index_dir
 from retrieval.storage.patch_token_inventory import take_inventory
 from retrieval.storage.patch_tokens import PatchTokenStore, discard
+from retrieval.storage.writer_lock import writer_lock
 from retrieval.vectors.faiss.store import VectorStore
 
 

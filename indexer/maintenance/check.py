@@ -11,15 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.lock import writer_lock
 from indexer.maintenance.check_files import FileCheck, check_files
 from indexer.maintenance.findings import Finding, in_words
 from indexer.report import Progress, SilentProgress
 from retrieval.catalog import Catalog, CatalogDefects
-from retrieval.encoders.base import Encoder, EncoderIdentity
-from retrieval.encoders.bound import load_own_encoder
+from retrieval.encoders.base import Encoder
+from retrieval.encoders.bound import BoundEncoder
 from retrieval.errors import EncoderMismatchError, UnknownModelError
-from retrieval.storage.index_dir import IndexDir, resolve_index_dir
+from retrieval.index import Index
 from retrieval.storage.patch_token_inventory import TokenInventory, take_inventory
 from retrieval.vectors.faiss.verify import IndexDefects, verify_copy
 
@@ -66,27 +65,14 @@ def check_index(
     object of one's own. Raises IndexMissingError where there is no index, IndexBusyError while
     another process writes to it, CatalogError where the catalogue cannot be opened.
     """
-    location = resolve_index_dir(index_dir)
-    with Catalog.open(location.catalog) as catalog, writer_lock(location):
-        seen = examine(
-            catalog,
-            location,
-            with_content=with_content,
-            encoder=encoder,
-            progress=progress or SilentProgress(),
-        )
-        return report(catalog, seen)
+    with Index.writing(index_dir, keep_format=True, encoder=encoder) as index:
+        seen = examine(index, with_content=with_content, progress=progress or SilentProgress())
+        return report(index.catalog, seen)
 
 
-def examine(
-    catalog: Catalog,
-    location: IndexDir,
-    *,
-    with_content: bool,
-    encoder: Encoder | None,
-    progress: Progress,
-) -> Examination:
-    """Look at every part of an index; for the process that holds the writer lock."""
+def examine(index: Index, *, with_content: bool, progress: Progress) -> Examination:
+    """Look at every part of an index; for the process that writes to it."""
+    catalog, location = index.catalog, index.dir
     seen = Examination(catalog.find_defects())
     if seen.catalog.damage:
         return seen
@@ -99,7 +85,7 @@ def examine(
         held = seen.tokens.ids | seen.tokens.odd_ids
         seen.orphan_tokens = held - ids
         bare = ids - held
-        if bare and (seen.tokens.ids or _makes_tokens(made_by, encoder)):
+        if bare and (seen.tokens.ids or _makes_tokens(index.encoder)):
             seen.without_tokens = bare
     return seen
 
@@ -110,14 +96,13 @@ def report(catalog: Catalog, seen: Examination) -> CheckReport:
     return CheckReport(images, tuple(in_words(catalog, seen)), tuple(seen.files.absent_roots))
 
 
-def _makes_tokens(made_by: EncoderIdentity, given: Encoder | None) -> bool:
+def _makes_tokens(encoder: BoundEncoder) -> bool:
     """Whether the encoder makes patch tokens; asked of it with a grey picture."""
     try:
-        encoder = load_own_encoder(made_by, given)
+        size = encoder.preprocessing.size_px
     except (EncoderMismatchError, UnknownModelError):
         # Without the model that made the index nobody can rerank with its tokens either.
         return False
-    size = encoder.preprocessing.size_px
     return (
         encoder.encode_images(np.full((1, size, size, 3), 128, np.uint8)).patch_tokens is not None
     )

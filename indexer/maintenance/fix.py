@@ -9,16 +9,12 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 
-from indexer.lock import writer_lock
 from indexer.maintenance.check import CheckReport, Examination, examine, report
 from indexer.pipeline.reencode import reencode
 from indexer.report import Progress, SilentProgress
-from retrieval.catalog import Catalog
-from retrieval.encoders.base import Encoder, EncoderIdentity
-from retrieval.encoders.bound import load_own_encoder
-from retrieval.storage.index_dir import IndexDir, resolve_index_dir
-from retrieval.storage.patch_tokens import PatchTokenStore, discard
-from retrieval.vectors.faiss.store import VectorStore
+from retrieval.encoders.base import Encoder
+from retrieval.index import Index
+from retrieval.storage.patch_tokens import discard
 
 
 @dataclass(frozen=True)
@@ -50,33 +46,20 @@ def fix_index(
     Raises what `check_index` raises, and EncoderMismatchError or UnknownModelError where pictures
     must be encoded again and the model that made the index is not at hand.
     """
-    location = resolve_index_dir(index_dir)
     seen_by = progress or SilentProgress()
-    with Catalog.open(location.catalog) as catalog, writer_lock(location):
-        seen = examine(
-            catalog, location, with_content=with_content, encoder=encoder, progress=seen_by
-        )
-        done = FixReport(0, 0, 0, 0, False, report(catalog, seen))
-        made_by = catalog.encoder if not seen.catalog.damage else None
-        if made_by is None:
+    with Index.writing(index_dir, keep_format=True, encoder=encoder) as index:
+        seen = examine(index, with_content=with_content, progress=seen_by)
+        done = FixReport(0, 0, 0, 0, False, report(index.catalog, seen))
+        if seen.catalog.damage or index.catalog.encoder is None:
             return done
-        catalog.upgrade()
-        done = _mend(catalog, location, made_by, seen, encoder, seen_by, done)
-        left = examine(
-            catalog, location, with_content=False, encoder=encoder, progress=SilentProgress()
-        )
-        return replace(done, left=report(catalog, left))
+        index.catalog.upgrade()
+        done = _mend(index, seen, seen_by, done)
+        left = examine(index, with_content=False, progress=SilentProgress())
+        return replace(done, left=report(index.catalog, left))
 
 
-def _mend(
-    catalog: Catalog,
-    location: IndexDir,
-    made_by: EncoderIdentity,
-    seen: Examination,
-    given: Encoder | None,
-    progress: Progress,
-    done: FixReport,
-) -> FixReport:
+def _mend(index: Index, seen: Examination, progress: Progress, done: FixReport) -> FixReport:
+    catalog, location = index.catalog, index.dir
     defects = seen.catalog
     # These say nothing, and no vector index can be made with them.
     useless = [*defects.without_item, *defects.wrong_dim, *defects.no_numbers]
@@ -93,24 +76,22 @@ def _mend(
         *defects.wrong_length,
     }
     for_tokens = {*seen.without_tokens, *(seen.tokens.odd_ids - seen.orphan_tokens)}
-    with PatchTokenStore.open(location.tokens, made_by.fingerprint) as tokens:
-        tokens.remove(sorted({*seen.orphan_tokens, *seen.tokens.odd_ids}))
-        if for_vectors or for_tokens:
-            again = reencode(
-                catalog,
-                tokens,
-                load_own_encoder(made_by, given),
-                for_vectors=for_vectors,
-                for_tokens=for_tokens,
-                progress=progress,
-            )
-            done = replace(done, encoded=again.vectors, with_tokens=again.tokens)
-    store = VectorStore(location.folder)
+    index.patch_tokens.remove(sorted({*seen.orphan_tokens, *seen.tokens.odd_ids}))
+    if for_vectors or for_tokens:
+        again = reencode(
+            catalog,
+            index.patch_tokens,
+            index.encoder.loaded,
+            for_vectors=for_vectors,
+            for_tokens=for_tokens,
+            progress=progress,
+        )
+        done = replace(done, encoded=again.vectors, with_tokens=again.tokens)
     rebuilt = bool(seen.copy.unusable or seen.copy.lacking or seen.copy.foreign)
     if rebuilt:
-        store.rebuild(catalog)
+        index.vectors.rebuild(catalog)
     else:
-        store.refresh(catalog)
+        index.vectors.refresh(catalog)
     return replace(
         done,
         dropped=len(defects.without_item) + len(seen.orphan_tokens),

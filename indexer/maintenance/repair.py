@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.lock import writer_lock
 from retrieval.catalog import Catalog
 from retrieval.catalog.sqlite.recover import Salvaged, fold_log_in, salvage
 from retrieval.catalog.sqlite.replace import name_aside, set_aside, take_place
-from retrieval.encoders.base import EncoderIdentity
 from retrieval.encoders.registry import DEFAULT_MODEL, load_encoder
+from retrieval.encoders.space import EmbeddingSpace
 from retrieval.errors import CatalogError, DamagedCatalogError, IndexMissingError
 from retrieval.storage.disk import delete_database, sync_file, sync_folder
 from retrieval.storage.index_dir import IndexDir, resolve_index_dir
 from retrieval.storage.patch_tokens import fingerprint_of
+from retrieval.storage.writer_lock import writer_lock
 from retrieval.vectors.base import Ids
 from retrieval.vectors.faiss.index import FaissIndex
 from retrieval.vectors.faiss.store import VectorStore
@@ -149,15 +149,15 @@ def _complete(catalog: Catalog, location: IndexDir, salvaged: Salvaged, model: s
     return known_before - catalog.count_items()
 
 
-def _encoder(location: IndexDir, dim: int, model: str | None) -> EncoderIdentity | None:
+def _encoder(location: IndexDir, dim: int, model: str | None) -> EmbeddingSpace | None:
     """The model that made vectors of `dim` dimensions, where the catalogue has forgotten it."""
     if not dim:
         return None
-    identity = load_encoder(model or DEFAULT_MODEL).identity
+    space = load_encoder(model or DEFAULT_MODEL).space
     fingerprint = fingerprint_of(location.tokens)
-    is_proven = fingerprint == identity.fingerprint or (model is not None and fingerprint is None)
-    if identity.dim == dim and is_proven:
-        return identity
+    is_proven = fingerprint == space.fingerprint or (model is not None and fingerprint is None)
+    if space.dim == dim and is_proven:
+        return space
     raise CatalogError("The catalogue no longer says which model made it.", code="model-forgotten")
 
 

@@ -16,11 +16,11 @@ from indexer.pipeline.offline import Mounts
 from indexer.pipeline.planned_roots import PlannedRoots
 from indexer.pipeline.read import MAX_FILE_BYTES
 from indexer.pipeline.removed import exclusions_of, left_removed
-from indexer.pipeline.run import EncoderChoice
 from indexer.pipeline.scan import ScannedFile
 from indexer.pipeline.targets import is_populated, resolve_targets
 from retrieval.arguments import check_paths
 from retrieval.catalog import Catalog, KnownFile, StoredFile
+from retrieval.encoders.bound import BoundEncoder
 from retrieval.errors import IndexMissingError
 from retrieval.images.decode import is_supported
 from retrieval.storage.index_dir import IndexDir, resolve_index_dir
@@ -61,7 +61,7 @@ def preview_index(
     with ExitStack() as stack:
         catalog = _catalog(location, stack)
         if catalog is not None:
-            EncoderChoice(catalog, model, "auto", None)
+            BoundEncoder(catalog.encoder, model=model)
         return _Preview(catalog, exclude).of(paths)
 
 

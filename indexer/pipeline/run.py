@@ -13,8 +13,8 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from indexer.lock import writer_lock
 from indexer.maintenance.patch_tokens import restore_tokens
+from indexer.pipeline.encode import EncodingBackend, LocalEncoding
 from indexer.pipeline.examine import Examined, examine, is_away
 from indexer.pipeline.exclude import check_patterns
 from indexer.pipeline.offline import Mounts
@@ -31,14 +31,10 @@ from indexer.report import IndexReport, Progress, SilentProgress
 from retrieval.arguments import check_paths
 from retrieval.catalog import Catalog
 from retrieval.encoders.base import Encoder
-from retrieval.encoders.identity import mismatch, require_same_identity
-from retrieval.encoders.precision import check_precision
-from retrieval.encoders.registry import DEFAULT_MODEL, load_encoder
 from retrieval.images.decoder_pool import DecoderPool
-from retrieval.storage.index_dir import IndexDir, resolve_index_dir
-from retrieval.storage.patch_tokens import PatchTokenStore
+from retrieval.index import Index
+from retrieval.storage.index_dir import resolve_index_dir
 from retrieval.vectors.faiss.kinds import AUTO, check_choice
-from retrieval.vectors.faiss.store import VectorStore
 
 BATCH_SIZE = 32
 
@@ -50,6 +46,7 @@ def index_folders(
     model: str | None = None,
     precision: str = "auto",
     encoder: Encoder | None = None,
+    backend: EncodingBackend | None = None,
     vector_index: str | None = None,
     exclude: Sequence[str] = (),
     take_back: Sequence[str | os.PathLike[str]] | None = None,
@@ -60,7 +57,8 @@ def index_folders(
 
     `model` names the encoder of a new index; an index that exists keeps its own. `precision` is
     `fp32`, `int8` or `auto`, see `load_encoder`; an index may hold vectors of both. `encoder` is
-    for an encoder object of one's own. `vector_index`, one of `kinds.CHOICES`, is
+    for an encoder object of one's own, `backend` for encoding elsewhere than in this process, with
+    that same encoder. `vector_index`, one of `kinds.CHOICES`, is
     kept in the index; without it an index keeps what was chosen before. `exclude` are patterns, as
     lines of an ignore file in each root that has the last word; they hold for this run, in which
     what they name is taken for gone. What `remove_folder` removed stays out, save where it is
@@ -84,57 +82,21 @@ def index_folders(
         # Before anything is made: a mistyped path must not leave an empty index behind.
         for path in paths:
             require_there(absolute(path))
-    with (
-        writer_lock(location) as lock,
-        Catalog.create(location.catalog) as catalog,
-        warnings.catch_warnings(),
-    ):
+    writing = Index.writing(
+        location.folder, create=True, model=model, precision=precision, encoder=encoder
+    )
+    with writing as index, warnings.catch_warnings():
         # Pillow warns of oddities in files that it reads all the same.
         warnings.filterwarnings("ignore", module=r"PIL\.")
-        if lock.was_cut_off:
-            catalog.require_sound()
-        choice = EncoderChoice(catalog, model, precision, encoder)
         if vector_index is not None:
-            _choose_vector_index(catalog, vector_index)
-        removed = left_removed(catalog.removed(), paths if take_back is None else take_back)
-        targets = resolve_targets(catalog, paths)
-        _keep_removed(catalog, removed)
-        run = _Run(catalog, location, choice, exclude, progress or SilentProgress(), stop)
+            _choose_vector_index(index.catalog, vector_index)
+        removed = left_removed(index.catalog.removed(), paths if take_back is None else take_back)
+        targets = resolve_targets(index.catalog, paths)
+        _keep_removed(index.catalog, removed)
+        run = _Run(index, backend, exclude, progress or SilentProgress(), stop)
         run.index(targets)
         run.summary.elapsed_s = time.monotonic() - started
         return run.summary
-
-
-class EncoderChoice:
-    """The encoder of the index, loaded when it is first needed and not before."""
-
-    def __init__(
-        self, catalog: Catalog, model: str | None, precision: str, encoder: Encoder | None
-    ) -> None:
-        self._made_by = catalog.encoder
-        self._precision = check_precision(precision)
-        self._given = encoder
-        self._loading = threading.Lock()
-        self._loaded: Encoder | None = None
-        own = self._made_by.name if self._made_by else None
-        self._name = (encoder.identity.name if encoder else model) or own or DEFAULT_MODEL
-        if self._made_by is not None and self._name != own:
-            raise mismatch(self._made_by, self._name)
-
-    @property
-    def encoder(self) -> Encoder:
-        """The encoder; raises EncoderMismatchError where it is not the index's own."""
-        # The threads that decode ask for it at the same time.
-        with self._loading:
-            if self._loaded is None:
-                self._loaded = self._load()
-            return self._loaded
-
-    def _load(self) -> Encoder:
-        chosen = self._given or load_encoder(self._name, self._precision)
-        if self._made_by is not None:
-            require_same_identity(self._made_by, chosen.identity)
-        return chosen
 
 
 class _Run:
@@ -142,22 +104,20 @@ class _Run:
 
     def __init__(
         self,
-        catalog: Catalog,
-        location: IndexDir,
-        choice: EncoderChoice,
+        index: Index,
+        backend: EncodingBackend | None,
         exclude: Sequence[str],
         progress: Progress,
         stop: threading.Event | None,
     ) -> None:
-        self._catalog = catalog
-        self._location = location
-        self._choice = choice
+        self._index = index
+        self._catalog = index.catalog
+        self._backend = backend or LocalEncoding(index.encoder)
         self._exclude = exclude
         self._progress = progress
         self._stop = stop or threading.Event()
-        self._tokens: PatchTokenStore | None = None
         self._decoders = DecoderPool()
-        self._disks = Mounts(catalog)
+        self._disks = Mounts(index.catalog)
         self.summary = IndexReport()
 
     def index(self, targets: Sequence[Target]) -> None:
@@ -180,9 +140,7 @@ class _Run:
         finally:
             self._decoders.close()
             self._progress.finish()
-            if self._tokens is not None:
-                self._tokens.close()
-        self._refresh_vectors()
+        self._index.refresh_vectors()
 
     def _is_there(self, target: Target) -> bool:
         if not is_away(target):
@@ -208,24 +166,18 @@ class _Run:
         loader = Loader(
             target.root.path,
             lambda content: self._catalog.files_with_content([content]).get(content, ()),
-            lambda: self._choice.encoder.preprocessing,
+            lambda: self._index.encoder.preprocessing,
             self._decoders,
         )
         writer = BatchWriter(
-            self._catalog,
-            target.root,
-            seen.known,
-            loader.load_again,
-            lambda: self._choice.encoder,
-            self._open_tokens,
-            self._disks,
-            self.summary,
+            self._index, target.root, seen.known, loader.load_again, self._disks, self.summary
         )
-        for batch in batches(loader.load(differences.to_read), BATCH_SIZE):
+        loaded = batches(loader.load(differences.to_read), BATCH_SIZE)
+        for batch in self._backend.encode(loaded):
             if self._stop.is_set():
                 raise KeyboardInterrupt
             writer.write(batch)
-            self._progress.advance(len(batch))
+            self._progress.advance(len(batch.files))
         return writer.moved_ids
 
     def _note_scan_failures(self, seen: Examined) -> None:
@@ -265,40 +217,27 @@ class _Run:
             item_ids = change.remove_files(gone)
             change.forget_failures(target.root.id, differences.mended)
         if gone:
-            self._open_tokens().remove(item_ids)
+            self._index.patch_tokens.remove(item_ids)
         self.summary.removed += len(gone)
 
     def _restore_tokens(self, folders: Sequence[Path]) -> None:
         if self._catalog.has_patch_tokens:
             restore_tokens(
                 self._catalog,
-                self._open_tokens(),
+                self._index.patch_tokens,
                 folders,
-                lambda: self._choice.encoder,
+                lambda: self._index.encoder.loaded,
                 self._stop,
             )
-
-    def _open_tokens(self) -> PatchTokenStore:
-        if self._tokens is None:
-            encoder = self._catalog.encoder or self._choice.encoder.identity
-            self._tokens = PatchTokenStore.open(self._location.tokens, encoder.fingerprint)
-        return self._tokens
-
-    def _refresh_vectors(self) -> None:
-        store = VectorStore(self._location.folder)
-        manifest = store.manifest()
-        # Asked here, so that a run that changes nothing does not load FAISS to find that out.
-        if manifest is None or manifest.generation != self._catalog.generation:
-            store.refresh(self._catalog)
-
-
-def _keep_removed(catalog: Catalog, removed: list[Path]) -> None:
-    if removed != catalog.removed():
-        with catalog.transaction() as change:
-            change.set_removed(removed)
 
 
 def _choose_vector_index(catalog: Catalog, choice: str) -> None:
     if choice != (catalog.vector_index_choice or AUTO):
         with catalog.transaction() as change:
             change.set_vector_index_choice(choice)
+
+
+def _keep_removed(catalog: Catalog, removed: list[Path]) -> None:
+    if removed != catalog.removed():
+        with catalog.transaction() as change:
+            change.set_removed(removed)

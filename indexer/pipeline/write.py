@@ -1,4 +1,4 @@
-"""One batch of loaded files: what is encoded, and what of it goes into the catalogue.
+"""One batch of encoded files, and what of it goes into the catalogue.
 
 A batch is one transaction: after a crash either all of it is there or none.
 """
@@ -13,22 +13,22 @@ from typing import TypeVar
 
 import numpy as np
 
+from indexer.pipeline.encode import EncodedBatch, encode_batch
 from indexer.pipeline.offline import Mounts
 from indexer.pipeline.read import LoadedFile
 from indexer.pipeline.scan import ScannedFile
 from indexer.pipeline.targets import is_populated
 from indexer.report import IndexReport
 from retrieval.catalog import (
-    Catalog,
     FileFacts,
     ItemFacts,
     KnownFile,
     Root,
     WriteTransaction,
 )
-from retrieval.encoders.base import Encoder, ImageEncoding, Pixels
+from retrieval.encoders.base import ImageEncoding
 from retrieval.errors import ImageError
-from retrieval.storage.patch_tokens import PatchTokenStore
+from retrieval.index import Index
 
 # Failures after which a picture that was indexed before is kept: its content may be as it was.
 KEPT_FAILURES = frozenset({"unreadable", "vanished", "unsupported"})
@@ -45,42 +45,39 @@ def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
 
 
 class BatchWriter:
-    """Encodes batches of one root and writes them. Counts what it does in the summary.
+    """Writes batches of one root. Counts what it does in the summary.
 
     `load_again` decodes a file whose content is no longer in the catalogue when its turn comes.
-    `encoder` is called when the first picture needs it.
     """
 
     def __init__(
         self,
-        catalog: Catalog,
+        index: Index,
         root: Root,
         known: Mapping[str, KnownFile],
         load_again: Callable[[ScannedFile], LoadedFile],
-        encoder: Callable[[], Encoder],
-        tokens: Callable[[], PatchTokenStore],
         disks: Mounts,
         summary: IndexReport,
     ) -> None:
-        self._catalog = catalog
+        self._index = index
+        self._catalog = index.catalog
         self._root = root
         self._known = known
         self._load_again = load_again
-        self._encoder = encoder
-        self._tokens = tokens
         self._disks = disks
         self._summary = summary
         self._moved_ids: set[int] = set()
 
-    def write(self, batch: Sequence[LoadedFile]) -> None:
-        """Encode what must be encoded; write rows, vectors and failures in one transaction."""
-        settled = self._settle(batch)
+    def write(self, batch: EncodedBatch) -> None:
+        """Write rows, vectors and failures in one transaction."""
+        self._summary.encoded += batch.count
+        settled = self._settle(batch.files)
         decoded = [loaded for loaded in settled if loaded.items]
-        encoding = self._encode(decoded)
+        encoding = self._encoding_of(decoded, batch)
         # Before the commit: old tokens beside a new vector would give wrong answers.
         outdated = self._outdated_ids(settled)
         if outdated:
-            self._tokens().remove(sorted(outdated))
+            self._index.patch_tokens.remove(sorted(outdated))
         copies: list[tuple[int, int]] = []
         with self._catalog.transaction() as change:
             ids = self._add(change, decoded, encoding)
@@ -91,10 +88,10 @@ class BatchWriter:
                     copies += self._reuse(change, loaded)
         # After the commit: tokens without a row would be wrong, a row without tokens is slow.
         if encoding is not None and encoding.patch_tokens is not None:
-            self._tokens().put(ids, encoding.patch_tokens)
+            self._index.patch_tokens.put(ids, encoding.patch_tokens)
         for source, copy in copies:
             if source not in outdated:
-                self._tokens().copy(source, copy)
+                self._index.patch_tokens.copy(source, copy)
 
     @property
     def moved_ids(self) -> set[int]:
@@ -116,25 +113,31 @@ class BatchWriter:
                 settled.append(loaded)
         return settled
 
-    def _encode(self, decoded: Sequence[LoadedFile]) -> ImageEncoding | None:
-        """One row for each item of the decoded; files of the same content go through once."""
+    def _encoding_of(
+        self, decoded: Sequence[LoadedFile], batch: EncodedBatch
+    ) -> ImageEncoding | None:
+        """One row for each item of the decoded."""
         if not decoded:
             return None
-        row_of: dict[bytes, int] = {}
-        pixels: list[Pixels] = []
-        for loaded in decoded:
-            if loaded.content_hash not in row_of:
-                row_of[loaded.content_hash] = len(pixels)
-                pixels += [item.pixels for item in loaded.items]
-        self._summary.encoded += len(pixels)
-        encoding = self._encoder().encode_images(np.stack(pixels))
+        # Those that were loaded again, when the batch had been encoded.
+        late = [loaded for loaded in decoded if loaded.content_hash not in batch.first_row]
+        added = encode_batch(self._index.encoder, late, late)
+        self._summary.encoded += added.count
+        parts = [part.encoding for part in (batch, added) if part.encoding is not None]
+        first_row = {
+            **batch.first_row,
+            **{content: batch.count + row for content, row in added.first_row.items()},
+        }
         rows = [
-            row_of[loaded.content_hash] + position
+            first_row[loaded.content_hash] + position
             for loaded in decoded
             for position in range(len(loaded.items))
         ]
-        tokens = encoding.patch_tokens
-        return ImageEncoding(encoding.vectors[rows], None if tokens is None else tokens[rows])
+        tokens = [part.patch_tokens for part in parts if part.patch_tokens is not None]
+        return ImageEncoding(
+            np.concatenate([part.vectors for part in parts])[rows],
+            np.concatenate(tokens)[rows] if len(tokens) == len(parts) else None,
+        )
 
     def _outdated_ids(self, settled: Sequence[LoadedFile]) -> set[int]:
         """Items of files that have another content now."""
@@ -154,7 +157,7 @@ class BatchWriter:
     ) -> list[int]:
         if encoding is None:
             return []
-        change.set_encoder(self._encoder().identity)
+        change.set_encoder(self._index.encoder.loaded.space)
         if encoding.patch_tokens is not None:
             change.note_patch_tokens()
         for loaded in decoded:

@@ -176,7 +176,7 @@ class _Watch:
             with Catalog.open(self._location.catalog) as catalog:
                 made_by = catalog.encoder
             if made_by is not None and self._model in (None, made_by.name):
-                self._encoder = BoundEncoder(made_by, self._precision)
+                self._encoder = BoundEncoder(made_by, precision=self._precision)
         return index_folders(
             targets,
             self._location.folder,

@@ -28,7 +28,7 @@ from retrieval.catalog.items import ItemReading
 from retrieval.catalog.schema import SCHEMA_VERSION, info, metadata, spaces
 from retrieval.catalog.sqlite.connection import damaged, database_errors, sqlite_engine
 from retrieval.catalog.transaction import DISKS, PATCH_TOKENS, REMOVED, WriteTransaction, put_info
-from retrieval.encoders.base import EncoderIdentity
+from retrieval.encoders.space import EmbeddingSpace
 from retrieval.errors import (
     CatalogError,
     DamagedCatalogError,
@@ -149,7 +149,7 @@ class Catalog(ItemReading, EmbeddingReading):
     # -- what it is ---------------------------------------------------------------------------
 
     @property
-    def encoder(self) -> EncoderIdentity | None:
+    def encoder(self) -> EmbeddingSpace | None:
         """The encoder that made the vectors; None while nothing has been indexed."""
         with self._reading() as connection:
             row = connection.execute(
@@ -157,7 +157,7 @@ class Catalog(ItemReading, EmbeddingReading):
                     spaces.c.id == present_space()
                 )
             ).one_or_none()
-            return None if row is None else EncoderIdentity(*row)
+            return None if row is None else EmbeddingSpace(*row)
 
     @property
     def has_patch_tokens(self) -> bool:

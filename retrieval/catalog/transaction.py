@@ -33,7 +33,8 @@ from retrieval.catalog.schema import (
     tags,
     texts,
 )
-from retrieval.encoders.base import EncoderIdentity, Vectors
+from retrieval.encoders.base import Vectors
+from retrieval.encoders.space import EmbeddingSpace
 from retrieval.images.facts import ImageMetadata
 
 # SQLite's default bound on the host parameters of one statement is 32,766; stay far below it.
@@ -55,7 +56,7 @@ class WriteTransaction:
         """Stamp the catalogue with the generation of this transaction."""
         self._put_info("generation", str(self.generation))
 
-    def set_encoder(self, encoder: EncoderIdentity) -> None:
+    def set_encoder(self, encoder: EmbeddingSpace) -> None:
         """Bind the index to the encoder that makes its vectors."""
         row = {
             "id": self._space,

@@ -12,22 +12,11 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.encoders.space import EmbeddingSpace
 from retrieval.images.preprocess import Preprocessing
 
 Vectors = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class EncoderIdentity:
-    """Which encoder made a set of vectors; vectors of different identities never mix.
-
-    `fingerprint` is a hash of the weights and of the preprocessing.
-    """
-
-    name: str
-    dim: int
-    fingerprint: str
 
 
 @dataclass(frozen=True)
@@ -77,15 +66,12 @@ class Preloadable(Protocol):
 
 
 @runtime_checkable
-class Encoder(Protocol):
-    """Pictures and texts to unit vectors in one shared space (a CLIP-style dual encoder).
-
-    `encode_images` and `encode_texts` may be called from several threads at once.
-    """
+class ImageEncoder(Protocol):
+    """Pictures to unit vectors. May be called from several threads at once."""
 
     @property
-    def identity(self) -> EncoderIdentity:
-        """Name, dimension and fingerprint."""
+    def space(self) -> EmbeddingSpace:
+        """The space of its vectors."""
         ...
 
     @property
@@ -97,6 +83,21 @@ class Encoder(Protocol):
         """Encode pixels, uint8 (n, size_px, size_px, 3) RGB."""
         ...
 
+
+@runtime_checkable
+class TextEncoder(Protocol):
+    """Texts to unit vectors. May be called from several threads at once."""
+
+    @property
+    def space(self) -> EmbeddingSpace:
+        """The space of its vectors: that of the picture tower that it was trained for."""
+        ...
+
     def encode_texts(self, texts: Sequence[str]) -> TextEncoding:
         """Encode n texts; one that is too long for the model is cut at its end."""
         ...
+
+
+@runtime_checkable
+class Encoder(ImageEncoder, TextEncoder, Protocol):
+    """Pictures and texts to unit vectors in one shared space (a CLIP-style dual encoder)."""

@@ -1,6 +1,6 @@
 """Any open_clip model as an encoder: pretrained names, local checkpoints, saved folders.
 
-torch and open_clip load when the first picture or text is encoded, or the identity is asked for.
+torch and open_clip load when the first picture or text is encoded, or the space is asked for.
 """
 
 from __future__ import annotations
@@ -17,14 +17,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from retrieval.arguments import check_texts
-from retrieval.encoders.base import EncoderIdentity, ImageEncoding, Pixels, TextEncoding
+from retrieval.encoders.base import ImageEncoding, Pixels, TextEncoding
 from retrieval.encoders.requirements import require_packages
+from retrieval.encoders.space import EmbeddingSpace
 from retrieval.errors import UnknownModelError
 from retrieval.images.preprocess import Preprocessing
 
 if TYPE_CHECKING:
     import torch
 
+# Where the weights of the picture tower stand in every model of open_clip.
+_PICTURE_TOWER = "visual."
 _RESIZES = {"shortest": "crop", "squash": "squash", "longest": "pad"}
 
 
@@ -47,15 +50,28 @@ class OpenClipEncoder:
         self._failure: UnknownModelError | None = None
 
     @cached_property
-    def identity(self) -> EncoderIdentity:
-        """Name, dimension and fingerprint, a hash of the weights and the preprocessing."""
-        model = self.loaded.model
-        digest = hashlib.blake2b(digest_size=16)
-        digest.update(json.dumps(self.loaded.preprocess_config, sort_keys=True).encode())
-        for key, tensor in sorted(model.state_dict().items()):
-            digest.update(key.encode())
-            digest.update(tensor.detach().cpu().contiguous().flatten().float().numpy().tobytes())
-        return EncoderIdentity(self._name, self.loaded.dim, digest.hexdigest())
+    def space(self) -> EmbeddingSpace:
+        """The space of its vectors, told by the picture tower and the preprocessing."""
+        picture_tower, model = self._fingerprints
+        return EmbeddingSpace(self._name, self.loaded.dim, picture_tower, (model,))
+
+    @property
+    def model_fingerprint(self) -> str:
+        """A hash of the weights of both towers and the preprocessing."""
+        return self._fingerprints[1]
+
+    @cached_property
+    def _fingerprints(self) -> tuple[str, str]:
+        """Of the picture tower, and of the whole model; with the preprocessing, both."""
+        whole = hashlib.blake2b(digest_size=16)
+        whole.update(json.dumps(self.loaded.preprocess_config, sort_keys=True).encode())
+        pictures = whole.copy()
+        for key, tensor in sorted(self.loaded.model.state_dict().items()):
+            content = tensor.detach().cpu().contiguous().flatten().float().numpy().tobytes()
+            for digest in (whole, pictures) if key.startswith(_PICTURE_TOWER) else (whole,):
+                digest.update(key.encode())
+                digest.update(content)
+        return pictures.hexdigest(), whole.hexdigest()
 
     @property
     def preprocessing(self) -> Preprocessing:

@@ -15,7 +15,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.encoders.base import Encoder, EncoderIdentity, TextEncoding
+from retrieval.encoders.base import Encoder, TextEncoding
+from retrieval.encoders.space import EmbeddingSpace
 from retrieval.evaluation.captions import CaptionedImage
 from retrieval.evaluation.encoded_set import EncodedSet, Progress, Skipped, encode_set
 from retrieval.evaluation.metrics import (
@@ -93,7 +94,7 @@ class Timing:
 class Evaluation:
     """What was measured, on what and with what."""
 
-    encoder: EncoderIdentity
+    encoder: EmbeddingSpace
     reranker: str | None
     candidates: int
     pictures: int
@@ -145,7 +146,7 @@ def evaluate(
         )
         name, rerank_ms = stage.name, looked.rerank_ms
     return Evaluation(
-        encoder=encoder.identity,
+        encoder=encoder.space,
         reranker=name,
         candidates=candidates,
         pictures=len(encoded.names),

@@ -63,9 +63,9 @@ class CompactReranker:
             weight = None
         if weight is None or not model.is_file():
             raise UnknownModelError(
-                f"The model {encoder.identity.name} carries no reranker.",
+                f"The model {encoder.space.name} carries no reranker.",
                 code="no-reranker",
-                model=encoder.identity.name,
+                model=encoder.space.name,
             )
         return cls(model, encoder.token_grid, NAME, weight)
 
@@ -76,10 +76,10 @@ class CompactReranker:
         Raises UnknownModelError where there is none, or it belongs to another encoder.
         """
         settings = _settings(folder)
-        if settings["encoder"] != encoder.identity.fingerprint:
+        if settings["encoder"] not in (encoder.space.fingerprint, *encoder.space.former):
             raise UnknownModelError(
                 f"The reranker in {folder} was trained for another model than "
-                f"{encoder.identity.name}: train it again.",
+                f"{encoder.space.name}: train it again.",
                 code="reranker-mismatch",
                 folder=folder,
             )

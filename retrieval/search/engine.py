@@ -27,25 +27,24 @@ from retrieval.arguments import (
     check_words,
 )
 from retrieval.catalog.records import Item
-from retrieval.catalog.sqlite.quick_reader import QuickReader
-from retrieval.encoders.base import Encoder, Preloadable, TextEncoding
-from retrieval.encoders.identity import require_same_identity
-from retrieval.encoders.registry import load_encoder
-from retrieval.errors import ImageError, IndexMissingError, MmsearchError
+from retrieval.encoders.base import Encoder, Preloadable, TextEncoder, TextEncoding
+from retrieval.errors import ImageError, MmsearchError
+from retrieval.index import Index
 from retrieval.rerankers.base import RerankQuery
 from retrieval.rerankers.registry import AUTO
 from retrieval.search.hit import Hit
-from retrieval.search.rerank import SecondStage
+from retrieval.search.rerank import RerankStage
 from retrieval.storage.closing import Closing
-from retrieval.storage.index_dir import IndexDir, resolve_index_dir
+from retrieval.storage.index_dir import IndexDir
 from retrieval.vectors.base import Ids
-from retrieval.vectors.faiss.store import Snapshot, VectorStore
+from retrieval.vectors.faiss.store import Snapshot
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     from retrieval.catalog import Catalog
     from retrieval.images.decoder_pool import DecoderPool
+    from retrieval.images.preprocess import Preprocessing
     from retrieval.search.explain import Explanation
 
 DEFAULT_CANDIDATES = 50
@@ -61,12 +60,11 @@ class SearchEngine(Closing):
     ...         print(hit.score, hit.path)
     """
 
-    def __init__(self, reader: QuickReader, location: IndexDir, encoder: Encoder) -> None:
-        self._reader = reader
-        self._location = location
-        self._encoder = encoder
-        self._store = VectorStore(location.folder)
-        self._second_stage = SecondStage(encoder, location)
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        self._reader = index.reader
+        self._space = _Space(index)
+        self._left: list[_Space] = []
         self._decoders: DecoderPool | None = None
         self._process = os.getpid()
         self._snapshot: Snapshot | None = None
@@ -81,29 +79,19 @@ class SearchEngine(Closing):
         index_dir: str | os.PathLike[str] | None = None,
         *,
         encoder: Encoder | None = None,
+        text_encoder: TextEncoder | None = None,
     ) -> Self:
         """Open the index in `index_dir`, by default the user's own.
 
         `encoder` is for an encoder object of one's own; without it the one that made the index is
-        loaded by its name. Raises IndexMissingError where nothing is indexed yet,
+        loaded by its name. `text_encoder` is another text tower of the same space, through which
+        questions in words go. Raises IndexMissingError where nothing is indexed yet,
         EncoderMismatchError where the encoder is not the one that made the index.
         """
-        location = resolve_index_dir(index_dir)
-        reader = QuickReader.open(location.catalog)
-        try:
-            made_by = reader.encoder
-            if made_by is None:
-                raise IndexMissingError(
-                    f"The index in {location.folder} is empty.", folder=location.folder
-                )
-            chosen = encoder if encoder is not None else load_encoder(made_by.name)
-        except BaseException:
-            reader.close()
-            raise
         # Before the weights are read through for their fingerprint: the index opens meanwhile.
-        engine = cls(reader, location, chosen)
+        engine = cls(Index.open(index_dir, encoder=encoder, text_encoder=text_encoder))
         try:
-            require_same_identity(made_by, chosen.identity)
+            _ = engine.encoder
         except BaseException:
             engine.close()
             raise
@@ -117,12 +105,12 @@ class SearchEngine(Closing):
     @property
     def encoder(self) -> Encoder:
         """The encoder that questions go through."""
-        return self._encoder
+        return self._space.encoder
 
     @property
     def location(self) -> IndexDir:
         """Where the index lies."""
-        return self._location
+        return self._index.dir
 
     def search(
         self,
@@ -153,7 +141,7 @@ class SearchEngine(Closing):
         self._check(k, after, before, min_score, rerank, candidates)
         text = query if isinstance(query, str) else None
         only = self._restriction(within, after, before)
-        return self._answer(self._embed(query), text, k, only, min_score, rerank, candidates)
+        return self._answer(query, text, k, only, min_score, rerank, candidates)
 
     def search_many(
         self,
@@ -179,10 +167,7 @@ class SearchEngine(Closing):
             return []
         only = self._restriction(within, after, before)
         # One by one: in a batch, rounding depends on the neighbours, and near ties change places.
-        return [
-            self._answer(self._embed(text), text, k, only, min_score, rerank, candidates)
-            for text in texts
-        ]
+        return [self._answer(text, text, k, only, min_score, rerank, candidates) for text in texts]
 
     def explain(self, hit: Hit) -> Explanation | None:
         """Where in a hit's picture each word of its question looked.
@@ -205,8 +190,9 @@ class SearchEngine(Closing):
                 for place, hit in enumerate(hits)
                 if (hit.question, hit.reranker) == (text, reranker) and hit.item_id in rows
             ]
-            explained = self._second_stage.explain(
-                RerankQuery(text, self._encoder.encode_texts([text])),
+            space = self._space
+            explained = space.rerank.explain(
+                RerankQuery(text, space.encoder.encode_texts([text])),
                 [rows[hits[place].item_id] for place in mine],
                 [hits[place].similarity for place in mine],
                 reranker or AUTO,
@@ -218,23 +204,38 @@ class SearchEngine(Closing):
     def close(self) -> None:
         """Let go of the index."""
         self._opening.join()
-        self._second_stage.close()
         with self._snapshot_lock:
+            for space in (self._space, *self._left):
+                space.close()
             if self._decoders is not None:
                 self._decoders.close()
                 self._decoders = None
-        self._reader.close()
+        self._index.close()
 
     # -- inside -------------------------------------------------------------------------------
 
-    def _embed(self, query: str | os.PathLike[str] | Image) -> TextEncoding:
+    def _ask(self, query: str | os.PathLike[str] | Image) -> tuple[_Space, TextEncoding, Snapshot]:
+        """A question's encoding, and vectors of the same space to hold it against."""
+        space = self._space
+        encoding = self._embed(query, space.encoder)
+        snapshot = self._present()
+        if self._space is not space:
+            # The index has moved to another model meanwhile.
+            space = self._space
+            encoding = self._embed(query, space.encoder)
+            snapshot = self._present()
+        return space, encoding, snapshot
+
+    def _embed(self, query: str | os.PathLike[str] | Image, encoder: Encoder) -> TextEncoding:
         """The question's encoding; a picture has a vector and no words."""
         if isinstance(query, str):
-            return self._encoder.encode_texts([query])
-        pixels = self._pixels(query)
-        return TextEncoding(self._encoder.encode_images(pixels[np.newaxis]).vectors)
+            return encoder.encode_texts([query])
+        pixels = self._pixels(query, encoder.preprocessing)
+        return TextEncoding(encoder.encode_images(pixels[np.newaxis]).vectors)
 
-    def _pixels(self, query: os.PathLike[str] | Image) -> NDArray[np.uint8]:
+    def _pixels(
+        self, query: os.PathLike[str] | Image, preprocessing: Preprocessing
+    ) -> NDArray[np.uint8]:
         """What the encoder sees of the picture that is asked with.
 
         A file may come from anybody, so it is decoded where it can do no harm; a picture that the
@@ -244,10 +245,10 @@ class SearchEngine(Closing):
             # Here, since words need no Pillow.
             from retrieval.images.decode import read_image, to_pixels
 
-            return to_pixels(read_image(query), self._encoder.preprocessing)
+            return to_pixels(read_image(query), preprocessing)
         path = Path(query)
         try:
-            return self._decoder().decode(path.read_bytes(), self._encoder.preprocessing).pixels
+            return self._decoder().decode(path.read_bytes(), preprocessing).pixels
         except OSError as error:
             raise ImageError(
                 "unreadable", f"{path} cannot be read ({error.strerror or error})."
@@ -293,7 +294,7 @@ class SearchEngine(Closing):
 
     def _answer(
         self,
-        encoding: TextEncoding,
+        query: str | os.PathLike[str] | Image,
         text: str | None,
         k: int,
         only: Ids | None,
@@ -301,14 +302,15 @@ class SearchEngine(Closing):
         rerank: str,
         candidates: int,
     ) -> list[Hit]:
-        """Both stages for one question: its encoding, and its words where it has some."""
-        reranker = None if text is None else self._second_stage.reranker(rerank)
+        """Both stages for one question, and its words where it has some."""
+        space, encoding, snapshot = self._ask(query)
+        reranker = None if text is None else space.rerank.reranker(rerank)
         n = k if reranker is None else max(k, candidates)
-        similarities, ids = self._present().index.search(encoding.vectors, n, within=only)
+        similarities, ids = snapshot.index.search(encoding.vectors, n, within=only)
         images, first = self._found(similarities[0], ids[0], min_score)
         scores = np.asarray(first, dtype=np.float64)
         if reranker is not None and text is not None and images:
-            looked = self._second_stage.rescore(
+            looked = space.rerank.rescore(
                 reranker, RerankQuery(text, encoding), images[:candidates], first[:candidates]
             )
             scores = rank_above_rest(looked, scores[candidates:])
@@ -358,7 +360,7 @@ class SearchEngine(Closing):
         Graphs first: they load without the GIL, while FAISS is imported, which holds it.
         """
         with suppress(Exception):
-            for part in (self._encoder, self._second_stage.reranker(AUTO)):
+            for part in (self._space.encoder, self._space.rerank.reranker(AUTO)):
                 if isinstance(part, Preloadable):
                     part.preload()
         with suppress(Exception):
@@ -367,11 +369,49 @@ class SearchEngine(Closing):
     def _present(self) -> Snapshot:
         """The vector index as the catalogue stands now."""
         with self._snapshot_lock:
+            if self._snapshot is not None and self._snapshot.generation == self._reader.generation:
+                return self._snapshot
+            made_by = self._reader.encoder
+            if made_by is not None and made_by != self._space.made_by:
+                # Others may be in the middle of a question with the former one.
+                self._left.append(self._space)
+                self._index = self._index.rebound(made_by)
+                self._space = _Space(self._index)
+                self._snapshot = None
             if self._snapshot is None:
-                self._snapshot = self._store.load(self._reader)
-            elif self._snapshot.generation != self._reader.generation:
+                self._snapshot = self._index.vectors.load(self._reader)
+            else:
                 self._snapshot = self._snapshot.caught_up(self._reader)
             return self._snapshot
+
+
+class _Space:
+    """What an engine asks through in one embedding space: its encoder and its rerankers."""
+
+    def __init__(self, index: Index) -> None:
+        self.made_by = index.encoder.space
+        self._index = index
+        self._lock = threading.Lock()
+        self._rerank: RerankStage | None = None
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder; raises EncoderMismatchError where it is another than made the index."""
+        return self._index.encoder.loaded
+
+    @property
+    def rerank(self) -> RerankStage:
+        """The rerankers and their tokens."""
+        with self._lock:
+            if self._rerank is None:
+                self._rerank = RerankStage(self.encoder, self._index.dir, self.made_by.fingerprint)
+            return self._rerank
+
+    def close(self) -> None:
+        """Let go of the tokens."""
+        with self._lock:
+            if self._rerank is not None:
+                self._rerank.close()
 
 
 def rank_above_rest(looked: NDArray[np.float64], rest: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -19,7 +19,7 @@ from retrieval.rerankers.base import Candidate, Reranker, RerankQuery
 from retrieval.rerankers.compact import CompactReranker
 from retrieval.rerankers.registry import AUTO, OFF, load_reranker
 from retrieval.storage.index_dir import IndexDir
-from retrieval.storage.patch_tokens import PatchTokenStore, Tokens
+from retrieval.storage.patch_tokens import PatchTokenStore, Tokens, fingerprint_of
 
 if TYPE_CHECKING:
     from retrieval.search.explain import Explanation
@@ -27,15 +27,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class SecondStage:
+class RerankStage:
     """Rerankers by name and the patch tokens of one index, each loaded when first needed.
 
-    Thread-safe.
+    `fingerprint` is that of the index's own encoder. Thread-safe.
     """
 
-    def __init__(self, encoder: Encoder, location: IndexDir) -> None:
+    def __init__(self, encoder: Encoder, location: IndexDir, fingerprint: str) -> None:
         self._encoder = encoder
         self._location = location
+        self._fingerprint = fingerprint
         self._rerankers: dict[str, Reranker | None] = {}
         self._tokens: PatchTokenStore | None = None
         self._lock = threading.Lock()
@@ -112,11 +113,10 @@ class SecondStage:
     def _tokens_of(self, ids: Sequence[int]) -> dict[int, Tokens]:
         with self._lock:
             if self._tokens is None:
-                # A question makes no file: where the indexer has left none, there are no tokens.
-                if not self._location.tokens.exists():
+                # A question makes no file, and empties none: where the indexer has left none of
+                # this encoder's, there are no tokens.
+                if fingerprint_of(self._location.tokens) != self._fingerprint:
                     return {}
-                self._tokens = PatchTokenStore.open(
-                    self._location.tokens, self._encoder.identity.fingerprint
-                )
+                self._tokens = PatchTokenStore.open(self._location.tokens, self._fingerprint)
             cache = self._tokens
         return cache.get(ids)

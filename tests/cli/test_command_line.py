@@ -156,8 +156,8 @@ def test_an_unknown_model_exits_with_4(tmp_path: Path, photos: Path) -> None:
 
 
 def test_a_busy_index_exits_with_5(tmp_path: Path, photos: Path) -> None:
-    from indexer.lock import writer_lock
     from retrieval.storage.index_dir import resolve_index_dir
+    from retrieval.storage.writer_lock import writer_lock
 
     with writer_lock(resolve_index_dir(tmp_path / "index")):
         found = mmsearch("index", photos, index_dir=tmp_path / "index")

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from indexer import back_up, check_index, fix_index, index_folders, restore
-from indexer.lock import writer_lock
 from retrieval.catalog import Catalog
 from retrieval.errors import CatalogError, IndexBusyError, IndexMissingError, MmsearchError
 from retrieval.search.engine import SearchEngine
 from retrieval.storage.index_dir import IndexDir
+from retrieval.storage.writer_lock import writer_lock
 from tests.indexer.test_check_and_mend import paint
 from tests.support.rows import bound_catalog, pictures
 from tests.support.small_encoder import ColorEncoder

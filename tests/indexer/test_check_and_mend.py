@@ -15,11 +15,11 @@ from PIL import Image
 
 from cli.remedies import of_finding
 from indexer import check_index, fix_index, index_folders
-from indexer.lock import writer_lock
 from retrieval.catalog import Catalog
 from retrieval.errors import IndexBusyError, IndexMissingError
 from retrieval.storage.index_dir import IndexDir
 from retrieval.storage.patch_tokens import PatchTokenStore
+from retrieval.storage.writer_lock import writer_lock
 from retrieval.vectors.faiss.store import MANIFEST, VectorStore
 from tests.support.small_encoder import ColorEncoder
 

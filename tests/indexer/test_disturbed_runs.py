@@ -144,7 +144,7 @@ def test_the_lock_of_a_killed_writer_is_free_at_once_and_its_name_is_not_told(
     paint(library / "a.png", 1)
     code = (
         "import sys, time\n"
-        "from indexer.lock import writer_lock\n"
+        "from retrieval.storage.writer_lock import writer_lock\n"
         "from retrieval.storage.index_dir import resolve_index_dir\n"
         "with writer_lock(resolve_index_dir(sys.argv[1])):\n"
         "    print('held', flush=True); time.sleep(600)"

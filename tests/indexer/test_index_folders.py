@@ -18,7 +18,6 @@ import pytest
 from PIL import Image
 
 from indexer import IndexReport, index_folders, move_root, remove_folder
-from indexer.lock import writer_lock
 from retrieval.catalog import Catalog
 from retrieval.errors import (
     EncoderMismatchError,
@@ -29,6 +28,7 @@ from retrieval.errors import (
 )
 from retrieval.storage.index_dir import resolve_index_dir
 from retrieval.storage.patch_tokens import PatchTokenStore
+from retrieval.storage.writer_lock import writer_lock
 from retrieval.vectors.faiss.store import VectorStore
 from tests.support.small_encoder import ColorEncoder
 
@@ -521,7 +521,7 @@ def test_real_photographs_are_indexed_with_the_built_in_model_and_found_by_thems
     from retrieval import SearchEngine
 
     with SearchEngine.open(photo_index) as engine:
-        assert engine.encoder.identity.name == "compact"
+        assert engine.encoder.space.name == "compact"
         assert engine.catalog.failures() == []
         hit = engine.search(photos / "china.jpg", k=1)[0]
     assert hit.path == photos / "china.jpg"

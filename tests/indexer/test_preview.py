@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from indexer import IndexPreview, IndexReport, index_folders, preview_index
-from indexer.lock import writer_lock
 from retrieval.errors import EncoderMismatchError, MmsearchError
 from retrieval.storage.index_dir import IndexDir
+from retrieval.storage.writer_lock import writer_lock
 from tests.indexer.test_ignore import paint
 from tests.retrieval.catalog.test_versions import OLD_VERSIONS, STORED, rows, version_of
 from tests.support.small_encoder import ColorEncoder

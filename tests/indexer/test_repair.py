@@ -262,7 +262,7 @@ def test_a_catalogue_that_forgot_its_model_is_bound_to_the_one_that_made_its_tok
     assert repair_catalog(index_dir).lost_pictures == 0
     require_saved(index_dir, before, lost=0)
     with Catalog.open(index_dir / "catalog.sqlite") as catalog:
-        assert catalog.encoder == ColorEncoder().identity
+        assert catalog.encoder == ColorEncoder().space
 
 
 def test_a_repair_is_not_undone_by_removed_pictures(index_dir: Path, library: Path) -> None:

@@ -20,10 +20,10 @@ import pytest
 from PIL import Image
 
 from indexer import check_index, index_folders
-from indexer.lock import writer_lock
 from retrieval.catalog import Catalog
 from retrieval.errors import IndexBusyError
 from retrieval.storage.index_dir import IndexDir
+from retrieval.storage.writer_lock import writer_lock
 from tests.indexer.test_check_and_mend import paint
 from tests.support.small_encoder import ColorEncoder
 

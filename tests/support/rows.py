@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from retrieval.catalog import Catalog, FileFacts, ItemFacts
-from retrieval.encoders.base import EncoderIdentity
+from retrieval.encoders.space import EmbeddingSpace
 from retrieval.images.facts import ImageMetadata
 
 
@@ -15,7 +15,7 @@ def bound_catalog(path: Path, dim: int = 4) -> Catalog:
     """A new catalogue that is bound to an encoder of so many dimensions."""
     catalog = Catalog.create(path)
     with catalog.transaction() as change:
-        change.set_encoder(EncoderIdentity("test", dim, "f" * 32))
+        change.set_encoder(EmbeddingSpace("test", dim, "f" * 32))
     return catalog
 
 

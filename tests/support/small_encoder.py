@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from retrieval.encoders.base import EncoderIdentity, ImageEncoding, Pixels, TextEncoding
+from retrieval.encoders.base import ImageEncoding, Pixels, TextEncoding
+from retrieval.encoders.space import EmbeddingSpace
 from retrieval.images.preprocess import Preprocessing
 
 
@@ -17,7 +18,7 @@ class ColorEncoder:
     def __init__(
         self, name: str = "colours", fingerprint: str = "c0", pause_s: float = 0.0
     ) -> None:
-        self.identity = EncoderIdentity(name, 48, fingerprint)
+        self.space = EmbeddingSpace(name, 48, fingerprint)
         self.preprocessing = Preprocessing(32, "squash", "bilinear")
         self.pause_s = pause_s
         self.seen = 0

@@ -28,7 +28,7 @@ def write_reranker(folder: Path, encoder: Encoder, weight: float = 0.1) -> Path:
     """A folder as `mmsearch train-reranker` leaves it, with the untrained network in it."""
     folder.mkdir(parents=True, exist_ok=True)
     export(untrained_network(), folder / "reranker.onnx")
-    settings = {"name": "own", "encoder": encoder.identity.fingerprint, "weight": weight}
+    settings = {"name": "own", "encoder": encoder.space.fingerprint, "weight": weight}
     (folder / "reranker.json").write_text(json.dumps(settings))
     return folder
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from retrieval.catalog.facts import COLUMNS, FROM_FILE, TEXT_KINDS, from_rows
 from retrieval.catalog.records import Item
-from retrieval.encoders.base import EncoderIdentity
+from retrieval.encoders.space import EmbeddingSpace
 from retrieval.storage.closing import Closing
 
 if TYPE_CHECKING:
@@ -89,12 +89,12 @@ class QuickReader(Closing):
             return self._full
 
     @property
-    def encoder(self) -> EncoderIdentity | None:
+    def encoder(self) -> EmbeddingSpace | None:
         """The encoder that made the vectors; None while nothing has been indexed."""
         rows = self._rows(_ENCODER)
         if rows is None:
             return self.full.encoder
-        return EncoderIdentity(*rows[0]) if rows else None
+        return EmbeddingSpace(*rows[0]) if rows else None
 
     @property
     def generation(self) -> int:

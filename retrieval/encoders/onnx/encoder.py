@@ -20,17 +20,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.arguments import check_pixels, check_texts
-from retrieval.encoders.base import (
-    EncoderIdentity,
-    ImageEncoding,
-    Pixels,
-    TextEncoding,
-    Vectors,
+from retrieval.encoders.base import ImageEncoding, Pixels, TextEncoding, Vectors
+from retrieval.encoders.onnx.model_store import (
+    ExportedModels,
+    KnownModel,
+    StoredTower,
+    Tower,
+    TowerRecord,
 )
-from retrieval.encoders.onnx.model_store import ExportedModels, StoredTower, Tower, TowerRecord
 from retrieval.encoders.onnx.session import OnnxSession
 from retrieval.encoders.open_clip import LoadedOpenClip, OpenClipEncoder
 from retrieval.encoders.precision import WEIGHT_BITS, Arithmetic, Precision, wanted_arithmetic
+from retrieval.encoders.space import EmbeddingSpace
 from retrieval.encoders.tokenizers import TextTokenizer, load_tokenizer
 from retrieval.errors import EncoderMismatchError, MmsearchError
 from retrieval.images.preprocess import Preprocessing
@@ -57,7 +58,7 @@ class OnnxEncoder:
 
     `precision`: "fp32", "int8", or "auto", int8 where this processor gains by it. Int8 is taken
     only where it agrees with torch, on the first pictures that are encoded, to a mean cosine of
-    0.999. The identity is the model's, whatever the precision: vectors of one and the other mix.
+    0.999. The space is the model's, whatever the precision: vectors of one and the other mix.
 
     Raises UnknownModelError, on first use, where the model cannot be had, EncoderMismatchError
     where weights that are downloaded by name are others than they were.
@@ -75,15 +76,22 @@ class OnnxEncoder:
         self._texts: TextTower | None = None
         self._given_up: set[Tower] = set()
 
+    @property
+    def space(self) -> EmbeddingSpace:
+        """The space of its vectors: that of the model in torch."""
+        return self._model.space
+
     @cached_property
-    def identity(self) -> EncoderIdentity:
-        """Name, dimension and fingerprint: those of the model in torch."""
+    def _model(self) -> KnownModel:
         with self._lock:
-            known = self._store.identity(self._name)
+            known = self._store.known(self._name)
             if known is None:
-                known = self._by_torch.identity
+                known = self._in_torch()
                 self._remember(known)
             return known
+
+    def _in_torch(self) -> KnownModel:
+        return KnownModel(self._by_torch.space, self._by_torch.model_fingerprint)
 
     @cached_property
     def preprocessing(self) -> Preprocessing:
@@ -152,7 +160,7 @@ class OnnxEncoder:
             return self._texts
 
     def _no_vectors(self) -> Vectors:
-        return np.zeros((0, self.identity.dim), dtype=np.float32)
+        return np.zeros((0, self.space.dim), dtype=np.float32)
 
     def _leaves_images_to_torch(self) -> bool:
         if "pictures" in self._given_up:
@@ -166,14 +174,14 @@ class OnnxEncoder:
 
     def _find(self, tower: Tower) -> StoredTower | None:
         wanted = wanted_arithmetic(self._precision)
-        return self._store.find(self.identity.fingerprint, tower, wanted)
+        return self._store.find(self._model.fingerprint, tower, wanted)
 
     def _find_other(self, tower: Tower) -> StoredTower | None:
         """Where any precision will do, the tower in the one that is not the first choice."""
         if self._precision != "auto":
             return None
         other: Arithmetic = "fp32" if wanted_arithmetic("auto") == "int8" else "int8"
-        return self._store.find(self.identity.fingerprint, tower, other)
+        return self._store.find(self._model.fingerprint, tower, other)
 
     def _open(self, twin: Callable[[StoredTower], T], stored: StoredTower | None) -> T | None:
         if stored is None:
@@ -196,7 +204,7 @@ class OnnxEncoder:
         if find_spec("onnx") is None:
             self._give_up(tower, _NO_EXPORTER, self._name)
             return None
-        fingerprint = self.identity.fingerprint
+        fingerprint = self._model.fingerprint
         arithmetic = wanted_arithmetic(self._precision)
         reason = self._store.failure(fingerprint, tower, arithmetic)
         if reason is not None:
@@ -230,8 +238,8 @@ class OnnxEncoder:
     ) -> Callable[[Path], TowerRecord]:
         from retrieval.encoders.onnx.export.export import export_images, export_texts
 
-        loaded_now = self._by_torch.identity
-        if loaded_now != self.identity:
+        loaded_now = self._in_torch()
+        if loaded_now.fingerprint != self._model.fingerprint:
             self._remember(loaded_now)
             raise EncoderMismatchError(
                 f"The weights that {self._name} stands for are others than when it was first used: "
@@ -254,11 +262,11 @@ class OnnxEncoder:
         if not self._given_up:
             self._by_torch = OpenClipEncoder(self._name)
 
-    def _remember(self, identity: EncoderIdentity) -> None:
+    def _remember(self, model: KnownModel) -> None:
         try:
-            self._store.remember(identity)
+            self._store.remember(model)
         except OSError as error:
-            logger.debug("The name %s is not remembered: %s", identity.name, error)
+            logger.debug("The name %s is not remembered: %s", model.space.name, error)
 
 
 class ImageTower:

@@ -25,8 +25,8 @@ from typing import Any, Literal, Self
 
 from filelock import FileLock
 
-from retrieval.encoders.base import EncoderIdentity
 from retrieval.encoders.precision import Arithmetic
+from retrieval.encoders.space import EmbeddingSpace
 from retrieval.images.preprocess import Preprocessing
 from retrieval.storage.index_dir import model_cache_dir
 
@@ -70,6 +70,17 @@ class StoredTower:
 
 
 @dataclass(frozen=True)
+class KnownModel:
+    """What a name stands for: the space of its vectors, and a hash of the weights of both towers.
+
+    Towers are kept under the latter.
+    """
+
+    space: EmbeddingSpace
+    fingerprint: str
+
+
+@dataclass(frozen=True)
 class ExportedModel:
     """A model with exported towers, for a person: `arithmetics` by tower."""
 
@@ -89,25 +100,29 @@ class ExportedModels:
         """The store in the user's cache folder."""
         return cls(model_cache_dir() / "twins")
 
-    def identity(self, name: str) -> EncoderIdentity | None:
-        """The identity of the model that `name` stood for when it was last loaded.
+    def known(self, name: str) -> KnownModel | None:
+        """The model that `name` stood for when it was last loaded.
 
         None where it never was, or its files on disk have changed since.
         """
         record = _read_json(self._name_file(name))
         if record is None or record.get("format") != _FORMAT:
             return None
-        return EncoderIdentity(name, int(record["dim"]), str(record["fingerprint"]))
+        model = str(record["fingerprint"])
+        # A record of mmsearch 0.1 knows the space by the hash of the whole model.
+        pictures = str(record.get("space", model))
+        return KnownModel(EmbeddingSpace(name, int(record["dim"]), pictures, (model,)), model)
 
-    def remember(self, identity: EncoderIdentity) -> None:
+    def remember(self, model: KnownModel) -> None:
         """Note which model a name stands for."""
         record = {
             "format": _FORMAT,
-            "name": identity.name,
-            "dim": identity.dim,
-            "fingerprint": identity.fingerprint,
+            "name": model.space.name,
+            "dim": model.space.dim,
+            "space": model.space.fingerprint,
+            "fingerprint": model.fingerprint,
         }
-        _write_json(self._name_file(identity.name), record)
+        _write_json(self._name_file(model.space.name), record)
 
     def find(self, fingerprint: str, tower: Tower, arithmetic: Arithmetic) -> StoredTower | None:
         """A tower as it was asked for in `arithmetic`; its record says what it became."""

@@ -60,9 +60,9 @@ def tokens_of(encoder: Encoder, encoded: EncodedSet) -> TokenSet:
         found = encoder.encode_texts(encoded.captions[start : start + TEXTS_A_BATCH])
         if found.word_tokens is None or found.word_mask is None or encoded.patch_tokens is None:
             raise RerankerTrainingError(
-                f"{encoder.identity.name} gives no patch and word tokens, which a reranker needs.",
+                f"{encoder.space.name} gives no patch and word tokens, which a reranker needs.",
                 code="no-tokens",
-                model=encoder.identity.name,
+                model=encoder.space.name,
             )
         pieces.append(found.word_tokens[found.word_mask].astype(np.float16))
         lengths += found.word_mask.sum(axis=1).tolist()

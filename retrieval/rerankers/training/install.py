@@ -83,7 +83,7 @@ def train_for_index(
     require_exporter()
     if not isinstance(encoder, CompactEncoder):
         raise RerankerTrainingError(
-            f"A reranker cannot be trained for {encoder.identity.name}: only models of the "
+            f"A reranker cannot be trained for {encoder.space.name}: only models of the "
             "compact kind give the tokens it needs."
         )
     encoded = encode_set(encoder, pictures, images, progress)
@@ -192,7 +192,7 @@ def _write_settings(
 ) -> None:
     settings = {
         "name": "own",
-        "encoder": encoder.identity.fingerprint,
+        "encoder": encoder.space.fingerprint,
         "weight": weight,
         "validation": {"recall_at_1_before": before, "recall_at_1_after": after},
     }

@@ -16,12 +16,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from numpy.typing import NDArray
 
 from retrieval.catalog import Catalog, KnownFile
-from retrieval.encoders.base import EncoderIdentity
+from retrieval.encoders.space import EmbeddingSpace
 from retrieval.errors import CatalogError, IndexMissingError
 from tests.support.rows import bound_catalog, picture, pictures
 
 DIM = 4
-ENCODER = EncoderIdentity("test", DIM, "f" * 32)
+ENCODER = EmbeddingSpace("test", DIM, "f" * 32)
 
 # What a file system may hold: any bytes but / and NUL, as Python spells them.
 names = (

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from retrieval.catalog import Catalog, QuickReader
-from retrieval.encoders.base import EncoderIdentity
+from retrieval.encoders.space import EmbeddingSpace
 from retrieval.errors import CatalogError, IndexMissingError
 from tests.retrieval.vectors.test_store import DIM, unit_vectors
 from tests.support.rows import picture
@@ -24,7 +24,7 @@ NAMES = ["plain.jpg", "b/ünïcode.jpg", "b/not utf-8 \udcff.jpg"]
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     with Catalog.create(tmp_path / "catalog.sqlite") as catalog, catalog.transaction() as change:
-        change.set_encoder(EncoderIdentity("test", DIM, "f" * 32))
+        change.set_encoder(EmbeddingSpace("test", DIM, "f" * 32))
         for folder in ("/photos", "/other"):
             root = change.add_root(Path(folder))
             times = [None, datetime(2019, 5, 4, 12, 30), datetime(2020, 1, 1, 0, 0, 0, 250_000)]

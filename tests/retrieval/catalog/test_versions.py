@@ -19,12 +19,12 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine
 
 from indexer import index_folders, move_root, remove_folder
-from indexer.lock import writer_lock
 from retrieval.catalog import Catalog
 from retrieval.catalog.schema import SCHEMA_VERSION, metadata
 from retrieval.errors import CatalogError, IndexBusyError
 from retrieval.search.engine import SearchEngine
 from retrieval.storage.index_dir import IndexDir
+from retrieval.storage.writer_lock import writer_lock
 from tests.support.rows import bound_catalog, picture
 from tests.support.small_encoder import ColorEncoder
 

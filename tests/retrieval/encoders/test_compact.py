@@ -43,7 +43,7 @@ def test_vectors_and_tokens_keep_to_the_contract(
     found = encoder.encode_images(np.stack(list(photos.values())))
     assert found.vectors.dtype == np.float32
     assert found.vectors.flags.c_contiguous
-    assert found.vectors.shape == (len(photos), encoder.identity.dim)
+    assert found.vectors.shape == (len(photos), encoder.space.dim)
     assert np.allclose(np.linalg.norm(found.vectors, axis=1), 1, atol=1e-5)
     assert found.patch_tokens is not None
     rows, columns = encoder.token_grid
@@ -174,13 +174,13 @@ def test_a_folder_without_the_model_says_so(tmp_path: Path) -> None:
 def test_the_fingerprint_that_comes_with_the_model_is_that_of_its_files() -> None:
     config = json.loads((COMPACT_DIR / "config.json").read_text())
     assert config["fingerprint"] == compact_fingerprint(COMPACT_DIR, config)
-    assert CompactEncoder().identity.fingerprint == config["fingerprint"]
+    assert CompactEncoder().space.fingerprint == config["fingerprint"]
 
 
 def test_a_model_elsewhere_is_known_by_its_own_files(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(COMPACT_DIR, folder)
-    assert CompactEncoder(folder).identity.fingerprint == CompactEncoder().identity.fingerprint
+    assert CompactEncoder(folder).space.fingerprint == CompactEncoder().space.fingerprint
     with (folder / "text.onnx").open("ab") as file:
         file.write(b"\0")
-    assert CompactEncoder(folder).identity.fingerprint != CompactEncoder().identity.fingerprint
+    assert CompactEncoder(folder).space.fingerprint != CompactEncoder().space.fingerprint

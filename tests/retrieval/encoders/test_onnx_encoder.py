@@ -79,7 +79,7 @@ def test_a_twin_gives_the_vectors_that_torch_gives(
     else:
         assert mean_cosine(found, wanted) >= 0.999
         assert mean_cosine(texts, wanted_texts) >= 0.998  # Checked on sentences, not on these.
-    assert twin.identity == by_torch.identity
+    assert twin.space == by_torch.space
 
 
 def test_one_text_alone_has_the_vector_that_it_has_among_others(
@@ -89,7 +89,7 @@ def test_one_text_alone_has_the_vector_that_it_has_among_others(
     together = encoder.encode_texts(TEXTS).vectors
     alone = np.concatenate([encoder.encode_texts([text]).vectors for text in TEXTS])
     assert np.allclose(together, alone, atol=1e-5)
-    assert encoder.encode_texts([]).vectors.shape == (0, encoder.identity.dim)
+    assert encoder.encode_texts([]).vectors.shape == (0, encoder.space.dim)
 
 
 def test_an_index_of_one_precision_answers_in_the_other_without_torch(
@@ -176,11 +176,11 @@ def test_weights_that_changed_on_disk_are_not_taken_for_the_old_ones(
 ) -> None:
     store = ExportedModels(tmp_path / "twins")
     folder = save_model(tmp_path / "model", VIT, "mmsearch-twin-changing")
-    before = OnnxEncoder(str(folder), "fp32", store).identity
+    before = OnnxEncoder(str(folder), "fp32", store).space
     other = save_model(tmp_path / "other", VIT, "mmsearch-twin-changed", seed=1)
     (other / "open_clip_model.safetensors").replace(folder / "open_clip_model.safetensors")
     after = OnnxEncoder(str(folder), "fp32", store)
-    assert after.identity.fingerprint != before.fingerprint
+    assert after.space.fingerprint != before.fingerprint
     wanted = OpenClipEncoder(str(folder)).encode_texts(TEXTS).vectors
     assert np.allclose(after.encode_texts(TEXTS).vectors, wanted, atol=1e-4)
 

@@ -106,18 +106,18 @@ def test_pixels_are_prepared_as_open_clip_prepares_them(
 def test_a_checkpoint_on_disk_is_the_same_model(saved: Path) -> None:
     from_file = OpenClipEncoder(f"{NAME}/{saved / 'checkpoint.pt'}")
     from_folder = OpenClipEncoder(str(saved / "saved"))
-    assert from_file.identity.dim == 32
+    assert from_file.space.dim == 32
     assert np.allclose(
         from_file.encode_texts(TEXTS).vectors, from_folder.encode_texts(TEXTS).vectors, atol=1e-6
     )
 
 
 def test_other_weights_have_another_fingerprint(saved: Path, tmp_path: Path) -> None:
-    first = load_encoder(f"{NAME}/{saved / 'checkpoint.pt'}").identity.fingerprint
-    again = load_encoder(f"{NAME}/{saved / 'checkpoint.pt'}").identity.fingerprint
+    first = load_encoder(f"{NAME}/{saved / 'checkpoint.pt'}").space.fingerprint
+    again = load_encoder(f"{NAME}/{saved / 'checkpoint.pt'}").space.fingerprint
     torch.manual_seed(1)
     torch.save(open_clip.create_model(NAME).state_dict(), tmp_path / "other.pt")
-    other = load_encoder(f"{NAME}/{tmp_path / 'other.pt'}").identity.fingerprint
+    other = load_encoder(f"{NAME}/{tmp_path / 'other.pt'}").space.fingerprint
     assert first == again
     assert first != other
 
@@ -132,7 +132,7 @@ def test_other_weights_have_another_fingerprint(saved: Path, tmp_path: Path) -> 
 )
 def test_a_name_that_is_slightly_wrong_gets_a_hint(name: str, hint: str) -> None:
     with pytest.raises(UnknownModelError, match=hint):
-        _ = load_encoder(name).identity
+        _ = load_encoder(name).space
 
 
 def test_weights_that_cannot_be_had_are_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,14 +141,14 @@ def test_weights_that_cannot_be_had_are_one_sentence(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(open_clip, "create_model", no_network)
     with pytest.raises(UnknownModelError, match=r"no network\).*NAME/FILE") as raised:
-        _ = load_encoder("ViT-B-32/laion2b_s34b_b79k").identity
+        _ = load_encoder("ViT-B-32/laion2b_s34b_b79k").space
     assert "\n" not in str(raised.value)
 
 
 def test_a_folder_without_a_model_says_so(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     with pytest.raises(UnknownModelError, match=r"open_clip_config\.json"):
-        _ = load_encoder(str(tmp_path)).identity
+        _ = load_encoder(str(tmp_path)).space
 
 
 def test_a_model_that_cannot_be_downloaded_is_asked_for_once(

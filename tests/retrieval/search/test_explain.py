@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from retrieval.encoders.base import EncoderIdentity, ImageEncoding, Pixels, TextEncoding
+from retrieval.encoders.base import ImageEncoding, Pixels, TextEncoding
 from retrieval.encoders.compact import CompactEncoder
+from retrieval.encoders.space import EmbeddingSpace
 from retrieval.images.preprocess import Preprocessing
 from retrieval.rerankers.compact import CompactReranker
 from retrieval.search.explain import cover, erasure_test, explain, join_pieces
@@ -93,7 +94,7 @@ def test_covering_all_cells_leaves_only_grey_and_none_leaves_all() -> None:
 class _ColourEncoder:
     """A token for each cell of an 8 × 8 grid: its mean colour. The word `red` is the colour red."""
 
-    identity = EncoderIdentity("colours", 3, "colours")
+    space = EmbeddingSpace("colours", 3, "colours")
     preprocessing = Preprocessing(64, "squash", "bilinear")
 
     def encode_images(self, pixels: Pixels) -> ImageEncoding:

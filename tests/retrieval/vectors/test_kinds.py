@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from retrieval.catalog import Catalog
-from retrieval.encoders.base import EncoderIdentity
+from retrieval.encoders.space import EmbeddingSpace
 from retrieval.errors import MmsearchError
 from retrieval.vectors.base import Ids, VectorIndex
 from retrieval.vectors.faiss import kinds
@@ -51,7 +51,7 @@ def recall(index: VectorIndex, within: Ids, seed: int) -> float:
 def large_catalog(tmp_path: Path) -> Catalog:
     catalog = Catalog.create(tmp_path / "catalog.sqlite")
     with catalog.transaction() as change:
-        change.set_encoder(EncoderIdentity("test", DIM, "f" * 32))
+        change.set_encoder(EmbeddingSpace("test", DIM, "f" * 32))
         root = change.add_root(Path("/photos"))
         change.add_files(root.id, pictures([f"{n}.jpg" for n in range(COUNT)]), VECTORS)
     return catalog

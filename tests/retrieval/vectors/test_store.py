@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from retrieval.catalog import Catalog
-from retrieval.encoders.base import EncoderIdentity
+from retrieval.encoders.space import EmbeddingSpace
 from retrieval.errors import IndexMissingError
 from retrieval.vectors.faiss.store import MANIFEST, VectorStore
 from tests.support.rows import pictures
@@ -26,7 +26,7 @@ def unit_vectors(count: int, seed: int) -> NDArray[np.float32]:
 
 def add_images(catalog: Catalog, names: list[str], vectors: NDArray[np.float32]) -> list[int]:
     with catalog.transaction() as change:
-        change.set_encoder(EncoderIdentity("test", DIM, "f" * 32))
+        change.set_encoder(EmbeddingSpace("test", DIM, "f" * 32))
         root = change.add_root(Path("/photos"))
         return change.add_files(root.id, pictures(names), vectors)
 

@@ -1,0 +1,172 @@
+"""One index as one thing: what belongs together is opened, locked and closed together.
+
+The catalogue is the truth; vector store and patch tokens follow it; the encoder is the one that
+made its vectors.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Self
+
+from retrieval.catalog.sqlite.quick_reader import QuickReader
+from retrieval.encoders.base import Encoder, TextEncoder
+from retrieval.encoders.bound import BoundEncoder
+from retrieval.encoders.space import EmbeddingSpace
+from retrieval.errors import IndexMissingError
+from retrieval.storage.closing import Closing
+from retrieval.storage.index_dir import IndexDir, resolve_index_dir
+from retrieval.storage.patch_tokens import PatchTokenStore
+from retrieval.vectors.faiss.store import VectorStore
+
+if TYPE_CHECKING:
+    from retrieval.catalog.catalog import Catalog
+
+
+class Index(Closing):
+    """The parts of one index. Reading is thread-safe; one process at a time may write.
+
+    Attributes:
+        dir: Where its files are.
+        vectors: The vector store, which follows the catalogue.
+        encoder: The one that made the vectors, loaded when it is first used; of an index that has
+            none yet, the one that is to make them.
+        was_cut_off: Whether the process that wrote last was ended in the middle.
+    """
+
+    def __init__(
+        self,
+        location: IndexDir,
+        reader: QuickReader | None,
+        catalog: Catalog | None,
+        encoder: BoundEncoder,
+        *,
+        was_cut_off: bool = False,
+    ) -> None:
+        self.dir = location
+        self.vectors = VectorStore(location.folder)
+        self.encoder = encoder
+        self.was_cut_off = was_cut_off
+        self._reader = reader
+        self._catalog = catalog
+        self._tokens: PatchTokenStore | None = None
+
+    @classmethod
+    def open(
+        cls,
+        index_dir: str | os.PathLike[str] | None = None,
+        *,
+        encoder: Encoder | None = None,
+        text_encoder: TextEncoder | None = None,
+    ) -> Self:
+        """Open the index in `index_dir`, by default the user's own, to ask it.
+
+        `encoder` is for an encoder object of one's own; without it the one that made the index is
+        loaded by its name. `text_encoder` is another text tower for its vectors. Raises
+        IndexMissingError where nothing is indexed yet, CatalogError where the catalogue cannot be
+        read, EncoderMismatchError or UnknownModelError when the encoder is used and is another.
+        """
+        location = resolve_index_dir(index_dir)
+        reader = QuickReader.open(location.catalog)
+        try:
+            made_by = reader.encoder
+            if made_by is None:
+                raise IndexMissingError(
+                    f"The index in {location.folder} is empty.", folder=location.folder
+                )
+            bound = BoundEncoder(made_by, given=encoder, texts=text_encoder)
+        except BaseException:
+            reader.close()
+            raise
+        return cls(location, reader, None, bound)
+
+    @classmethod
+    @contextmanager
+    def writing(
+        cls,
+        index_dir: str | os.PathLike[str] | None = None,
+        *,
+        create: bool = False,
+        keep_format: bool = False,
+        model: str | None = None,
+        precision: str = "auto",
+        encoder: Encoder | None = None,
+    ) -> Iterator[Self]:
+        """Be the one writer of an index for the length of the block.
+
+        A catalogue of an older version is brought to the present format unless it is to be kept.
+        `create` makes an index that is missing, `model` names its encoder; `precision` and
+        `encoder` are as `load_encoder` and `open` take them.
+
+        Raises IndexMissingError where there is none, IndexBusyError while another process writes,
+        CatalogError where the catalogue cannot be used, StorageError where the disk is full or
+        fails, EncoderMismatchError where the model is not the one that made the index.
+        """
+        # Here, since a question does without SQLAlchemy.
+        from retrieval.catalog.catalog import Catalog
+        from retrieval.storage.writer_lock import writer_lock
+
+        location = resolve_index_dir(index_dir)
+        if not create:
+            # Before the lock, which would make the folder.
+            Catalog.open(location.catalog).close()
+        with writer_lock(location) as lock:
+            catalog = (Catalog.create if create else Catalog.open)(location.catalog)
+            with catalog:
+                if lock.was_cut_off and create:
+                    catalog.require_sound()
+                if not keep_format:
+                    catalog.upgrade()
+                bound = BoundEncoder(
+                    catalog.encoder, model=model, precision=precision, given=encoder
+                )
+                index = cls(location, None, catalog, bound, was_cut_off=lock.was_cut_off)
+                try:
+                    yield index
+                finally:
+                    index.close_tokens()
+
+    def rebound(self, made_by: EmbeddingSpace) -> Self:
+        """The same index, opened to ask, once its vectors are of another space."""
+        bound = BoundEncoder(made_by, texts=None)
+        return type(self)(self.dir, self._reader, self._catalog, bound)
+
+    @property
+    def reader(self) -> QuickReader:
+        """The catalogue for asking; of an index that was opened to ask."""
+        assert self._reader is not None
+        return self._reader
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalogue with all that can be read and written."""
+        return self._catalog if self._catalog is not None else self.reader.full
+
+    @property
+    def patch_tokens(self) -> PatchTokenStore:
+        """The patch tokens, opened when first needed; for the one process that writes."""
+        if self._tokens is None:
+            made_by = self.catalog.encoder or self.encoder.space
+            self._tokens = PatchTokenStore.open(self.dir.tokens, made_by.fingerprint)
+        return self._tokens
+
+    def refresh_vectors(self) -> None:
+        """Let the vector index show what the catalogue holds."""
+        manifest = self.vectors.manifest()
+        # Asked here, so that a run that changes nothing does not load FAISS to find that out.
+        if manifest is None or manifest.generation != self.catalog.generation:
+            self.vectors.refresh(self.catalog)
+
+    def close_tokens(self) -> None:
+        """Let go of the patch tokens."""
+        if self._tokens is not None:
+            self._tokens.close()
+            self._tokens = None
+
+    def close(self) -> None:
+        """Let go of the index; of one that was opened to ask."""
+        self.close_tokens()
+        if self._reader is not None:
+            self._reader.close()
