@@ -33,6 +33,7 @@ COMMANDS = {
     "backup": ("backup", "Copy the index's catalogue to a file."),
     "restore": ("restore", "Put a backup in the place of the index."),
     "repair": ("repair", "Save what can be read of a damaged index."),
+    "upgrade": ("upgrade", "Move the index to another model."),
     "models": ("models", "List the models that can be used."),
     "eval": ("eval", "Measure how well captions find their pictures."),
     "train-reranker": ("train_reranker", "Train the reranker on your own captions."),

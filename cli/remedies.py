@@ -32,7 +32,8 @@ OF_ERRORS = {
     "file-exists": "Name another file, or give --force.",
     "not-indexed": "See `mmsearch status`.",
     "encoder-mismatch": (
-        "Make another index with `mmsearch --index-dir OTHER index FOLDER --model {model}`."
+        "Move the index with `mmsearch upgrade --model {model}`, or make another with "
+        "`mmsearch --index-dir OTHER index FOLDER --model {model}`."
     ),
     "no-such-model": "`mmsearch models --all` lists them.",
     "no-reranker": "Train one with `mmsearch train-reranker`, or search with `--rerank off`.",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from indexer.pipeline.run import index_folders
     from indexer.report import IndexReport, Progress
     from indexer.roots import move_root, remove_folder
+    from indexer.upgrade import UpgradeReport, upgrade_index
     from indexer.watch.watch import watch_folders
 
 _LAZY = {
@@ -34,6 +35,8 @@ _LAZY = {
     "remove_folder": "indexer.roots",
     "repair_catalog": "indexer.maintenance.repair",
     "restore": "indexer.maintenance.backup",
+    "UpgradeReport": "indexer.upgrade",
+    "upgrade_index": "indexer.upgrade",
     "watch_folders": "indexer.watch.watch",
 }
 
@@ -45,6 +48,7 @@ __all__ = [
     "IndexReport",
     "Progress",
     "RepairSummary",
+    "UpgradeReport",
     "back_up",
     "check_index",
     "fix_index",
@@ -54,6 +58,7 @@ __all__ = [
     "remove_folder",
     "repair_catalog",
     "restore",
+    "upgrade_index",
     "watch_folders",
 ]
 

@@ -18,7 +18,7 @@ from retrieval.encoders.space import EmbeddingSpace
 from retrieval.errors import IndexMissingError
 from retrieval.storage.closing import Closing
 from retrieval.storage.index_dir import IndexDir, resolve_index_dir
-from retrieval.storage.patch_tokens import PatchTokenStore
+from retrieval.storage.patch_tokens import PatchTokenStore, discard, fingerprint_of
 from retrieval.vectors.faiss.store import VectorStore
 
 if TYPE_CHECKING:
@@ -119,6 +119,7 @@ class Index(Closing):
                     catalog.require_sound()
                 if not keep_format:
                     catalog.upgrade()
+                    _finish_move(location, catalog)
                 bound = BoundEncoder(
                     catalog.encoder, model=model, precision=precision, given=encoder
                 )
@@ -170,3 +171,20 @@ class Index(Closing):
         self.close_tokens()
         if self._reader is not None:
             self._reader.close()
+
+
+def take_next_tokens(location: IndexDir) -> None:
+    """Let the patch tokens of the encoder that the index has moved to stand for the former's."""
+    discard(location.tokens)
+    if location.next_tokens.exists():
+        location.next_tokens.replace(location.tokens)
+
+
+def _finish_move(location: IndexDir, catalog: Catalog) -> None:
+    """End a move to another encoder that was cut off just after the catalogue had moved."""
+    if location.next_tokens.exists() and catalog.next_space is None:
+        made_by = catalog.encoder
+        if made_by and fingerprint_of(location.next_tokens) == made_by.fingerprint:
+            take_next_tokens(location)
+        else:
+            discard(location.next_tokens)

@@ -50,6 +50,7 @@ def status_record(catalog: Catalog, location: IndexDir) -> dict[str, Any]:
         "model": made_by.name if made_by else None,
         "dim": made_by.dim if made_by else None,
         "fingerprint": made_by.fingerprint if made_by else None,
+        "moving_to": _move_record(catalog),
         "pictures": catalog.count_items(),
         "size_bytes": sum(
             file.stat().st_size for file in location.folder.iterdir() if file.is_file()
@@ -78,6 +79,14 @@ def status_record(catalog: Catalog, location: IndexDir) -> dict[str, Any]:
     }
 
 
+def _move_record(catalog: Catalog) -> dict[str, Any] | None:
+    following = catalog.next_space
+    if following is None:
+        return None
+    space_id, space = following
+    return {"model": space.name, "left": len(catalog.ids_without_vectors(space_id))}
+
+
 def _status_lines(record: dict[str, Any]) -> list[str]:
     facts = [
         ("pictures", f"{record['pictures']:,}"),
@@ -85,6 +94,10 @@ def _status_lines(record: dict[str, Any]) -> list[str]:
         ("vector index", _vector_index_line(record)),
         ("index", f"{show_path(Path(record['index_dir']))} ({_size(record)})"),
     ]
+    if record["moving_to"]:
+        moving = record["moving_to"]
+        left = f"{count(moving['left'], 'picture')} to go with `mmsearch upgrade`"
+        facts.insert(2, ("moving to", f"{moving['model']}: {left}"))
     if record["config"]:
         facts.append(("config", show_path(Path(record["config"]))))
     lines = [*table_lines(facts), ""]

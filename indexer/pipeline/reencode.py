@@ -44,10 +44,12 @@ def reencode(
     for_vectors: Collection[int],
     for_tokens: Collection[int],
     progress: Progress,
+    space_id: int | None = None,
 ) -> Reencoded:
     """Make vectors and patch tokens of these pictures from their files, batch by batch.
 
-    For the one process that writes. What is done stays done when it is cut off.
+    The vectors are of the space that answers questions unless another is named. For the one process
+    that writes. What is done stays done when it is cut off.
     """
     done = Reencoded()
     wanted = set(for_vectors) | set(for_tokens)
@@ -69,7 +71,9 @@ def reencode(
                 done.left.update(_ids(file for file, _ in batch))
                 done.left.difference_update(_ids(file for file, _ in fitting))
                 if fitting:
-                    _write(catalog, tokens, encoder, fitting, for_vectors, for_tokens, done)
+                    _write(
+                        catalog, tokens, encoder, fitting, for_vectors, for_tokens, done, space_id
+                    )
                 progress.advance(len(batch))
     finally:
         decoders.close()
@@ -102,6 +106,7 @@ def _write(
     for_vectors: Collection[int],
     for_tokens: Collection[int],
     done: Reencoded,
+    space_id: int | None,
 ) -> None:
     pixels = np.stack([item.pixels for _, loaded in batch for item in loaded.items])
     encoding = encoder.encode_images(pixels)
@@ -109,7 +114,8 @@ def _write(
     lacking = [place for place, id_ in enumerate(ids) if id_ in for_vectors]
     if lacking:
         with catalog.transaction() as change:
-            change.set_vectors([ids[place] for place in lacking], encoding.vectors[lacking])
+            mine = [ids[place] for place in lacking]
+            change.set_vectors(mine, encoding.vectors[lacking], space_id)
         done.vectors += len(lacking)
     bare = [place for place, id_ in enumerate(ids) if id_ in for_tokens]
     if bare and encoding.patch_tokens is not None:

@@ -20,6 +20,8 @@ IDS_A_STATEMENT = 10_000
 ROWS_A_CHUNK = 16_384
 # In `info`: the id of the space that answers questions.
 SPACE = "space"
+# In `info`: the id of the space that the index is moving to.
+NEXT_SPACE = "next_space"
 FIRST_SPACE = 1
 T = TypeVar("T")
 

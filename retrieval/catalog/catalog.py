@@ -16,7 +16,7 @@ from typing import Self
 
 from sqlalchemy import Connection, Engine, insert, inspect, select
 
-from retrieval.catalog.base import present_space, read_info
+from retrieval.catalog.base import NEXT_SPACE, present_space, read_info
 from retrieval.catalog.embeddings import EmbeddingReading
 from retrieval.catalog.integrity import (
     CatalogDefects,
@@ -158,6 +158,20 @@ class Catalog(ItemReading, EmbeddingReading):
                 )
             ).one_or_none()
             return None if row is None else EmbeddingSpace(*row)
+
+    @property
+    def next_space(self) -> tuple[int, EmbeddingSpace] | None:
+        """The space that the index is moving to, with its id; None where it is not moving."""
+        with self._reading() as connection:
+            space_id = read_info(connection, NEXT_SPACE)
+            if space_id is None:
+                return None
+            row = connection.execute(
+                select(spaces.c.name, spaces.c.dim, spaces.c.fingerprint).where(
+                    spaces.c.id == int(space_id)
+                )
+            ).one_or_none()
+            return None if row is None else (int(space_id), EmbeddingSpace(*row))
 
     @property
     def has_patch_tokens(self) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Select, and_, false, func, or_, select, type_coerce
+from sqlalchemy import Select, and_, false, func, literal, or_, select, type_coerce
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.types import NullType
 
@@ -59,8 +59,11 @@ class ItemReading(CatalogBase):
         """The ids of all items, int64 (n,) ascending."""
         return self._ids(select(items.c.id).order_by(items.c.id))
 
-    def ids_without_vectors(self) -> NDArray[np.int64]:
-        """The ids, int64 (n,) ascending, of items whose vector is not there: damage."""
+    def ids_without_vectors(self, space_id: int | None = None) -> NDArray[np.int64]:
+        """The ids, int64 (n,) ascending, of items whose vector is not there.
+
+        That is damage, save in a space that the index is only moving to.
+        """
         return self._ids(
             select(items.c.id)
             .select_from(items)
@@ -68,7 +71,8 @@ class ItemReading(CatalogBase):
                 embeddings,
                 and_(
                     embeddings.c.item_id == items.c.id,
-                    embeddings.c.space_id == present_space(),
+                    embeddings.c.space_id
+                    == (present_space() if space_id is None else literal(space_id)),
                 ),
             )
             .where(embeddings.c.item_id.is_(None))

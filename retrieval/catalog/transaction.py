@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects import sqlite
 
-from retrieval.catalog.base import present_space
+from retrieval.catalog.base import NEXT_SPACE, SPACE, present_space, read_info
 from retrieval.catalog.facts import column_values, tag_rows, text_rows
 from retrieval.catalog.records import FileFacts, ItemFacts, Root
 from retrieval.catalog.schema import (
@@ -57,14 +57,64 @@ class WriteTransaction:
         self._put_info("generation", str(self.generation))
 
     def set_encoder(self, encoder: EmbeddingSpace) -> None:
-        """Bind the index to the encoder that makes its vectors."""
+        """Bind an index that has no vectors yet to the space of those that are to come."""
         row = {
             "id": self._space,
             "name": encoder.name,
             "dim": encoder.dim,
             "fingerprint": encoder.fingerprint,
         }
-        self._upsert(spaces, ["id"], [row])
+        statement = select(spaces.c.id).where(spaces.c.id == self._space)
+        if self._connection.execute(statement).scalar_one_or_none() is None:
+            self._connection.execute(insert(spaces), [row])
+
+    def begin_space(self, space: EmbeddingSpace) -> int:
+        """Begin to move to another space, or go on with it; returns its id.
+
+        What was made for a third space is dropped.
+        """
+        pending = read_info(self._connection, NEXT_SPACE)
+        if pending is not None:
+            fingerprint = self._connection.execute(
+                select(spaces.c.fingerprint).where(spaces.c.id == int(pending))
+            ).scalar_one_or_none()
+            if fingerprint == space.fingerprint:
+                return int(pending)
+            self._drop_space(int(pending))
+        highest = self._connection.execute(select(func.max(spaces.c.id))).scalar_one() or 0
+        row = {"name": space.name, "dim": space.dim, "fingerprint": space.fingerprint}
+        self._connection.execute(insert(spaces), [{"id": highest + 1, **row}])
+        self._put_info(NEXT_SPACE, str(highest + 1))
+        return int(highest) + 1
+
+    def switch_space(self, *, has_patch_tokens: bool) -> None:
+        """Let the space that the index moves to answer from now on; the former one is dropped.
+
+        Items without a vector in it are forgotten, with their files.
+        """
+        following = int(read_info(self._connection, NEXT_SPACE) or 0)
+        present = self._space
+        lacking = self._connection.execute(
+            select(items.c.file_id)
+            .distinct()
+            .where(
+                items.c.id.not_in(
+                    select(embeddings.c.item_id).where(embeddings.c.space_id == following)
+                )
+            )
+        ).scalars()
+        self.remove_files(list(lacking))
+        self._put_info(SPACE, str(following))
+        self._drop_space(present)
+        # Whoever holds a copy of the former vectors replaces every one of them.
+        self._connection.execute(update(embeddings).values(generation=self.generation))
+        self._connection.execute(delete(info).where(info.c.key.in_([NEXT_SPACE, PATCH_TOKENS])))
+        if has_patch_tokens:
+            self.note_patch_tokens()
+
+    def _drop_space(self, space_id: int) -> None:
+        self._connection.execute(delete(embeddings).where(embeddings.c.space_id == space_id))
+        self._connection.execute(delete(spaces).where(spaces.c.id == space_id))
 
     def note_patch_tokens(self) -> None:
         """Say that the encoder gives patch tokens, so that each picture should have some."""
@@ -146,6 +196,8 @@ class WriteTransaction:
         id_of = self._item_ids(list(file_ids.values()))
         ids = [id_of[row["file_id"], row["position"]] for row in rows]
         self.set_vectors(ids, vectors)
+        # In a space that the index is moving to, the vectors are of the former content.
+        self._forget_vectors_elsewhere(list(before.values()))
         self._forget_words([before[place] for place in kept if place in before])
         self._write_words(ids, [part.metadata for _, parts in added for part in parts])
         self.forget_failures(root_id, paths)
@@ -324,6 +376,16 @@ class WriteTransaction:
             )
             found |= {(file_id, position): id_ for file_id, position, id_ in rows}
         return found
+
+    def _forget_vectors_elsewhere(self, ids: Sequence[int]) -> None:
+        if ids:
+            self._connection.execute(
+                delete(embeddings).where(
+                    embeddings.c.item_id == bindparam("gone"),
+                    embeddings.c.space_id != self._space,
+                ),
+                [{"gone": item_id} for item_id in ids],
+            )
 
     def _write_words(self, ids: Sequence[int], metadata: Sequence[ImageMetadata]) -> None:
         told = list(zip(ids, metadata, strict=True))

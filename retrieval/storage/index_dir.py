@@ -29,6 +29,11 @@ class IndexDir:
         return self.folder / "tokens.sqlite"
 
     @property
+    def next_tokens(self) -> Path:
+        """The patch tokens of the encoder that the index is moving to."""
+        return self.folder / "tokens.next.sqlite"
+
+    @property
     def lock(self) -> Path:
         """The lock that the one writer holds."""
         return self.folder / "writer.lock"

@@ -157,7 +157,7 @@ def test_a_question_needs_neither_torch_nor_the_picture_tower() -> None:
         "from retrieval.encoders.registry import load_encoder\n"
         "encoder = load_encoder()\n"
         "encoder.encode_texts(['a dog'])\n"
-        "assert encoder._image._session is None\n"
+        "assert encoder._images._session._session is None\n"
         "print(sorted({'torch', 'open_clip', 'faiss'} & set(sys.modules)))\n"
     )
     done = subprocess.run(
@@ -181,6 +181,10 @@ def test_a_model_elsewhere_is_known_by_its_own_files(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(COMPACT_DIR, folder)
     assert CompactEncoder(folder).space.fingerprint == CompactEncoder().space.fingerprint
+    # Another text tower of the same space asks the same pictures; another picture tower does not.
     with (folder / "text.onnx").open("ab") as file:
         file.write(b"\0")
-    assert CompactEncoder(folder).space.fingerprint != CompactEncoder().space.fingerprint
+    assert CompactEncoder(folder).space.is_same(CompactEncoder().space)
+    with (folder / "image.onnx").open("ab") as file:
+        file.write(b"\0")
+    assert not CompactEncoder(folder).space.is_same(CompactEncoder().space)
