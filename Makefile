@@ -18,12 +18,14 @@ $(BIN)/mmsearch: pyproject.toml
 	.venv-demo/bin/pip install --quiet -e '.[demo]'
 	@touch $@
 
-# Index real photographs, ask three questions, write a gallery of the answers.
+# Index real photographs, ask four questions that they answer and one that none of them does, and
+# write a gallery of the answers.
 demo: .venv-demo/bin/mmsearch
 	.venv-demo/bin/python -m samples.photos demo/photos
 	.venv-demo/bin/mmsearch --index-dir demo/index index demo/photos
 	.venv-demo/bin/python -m examples.gallery demo/photos demo/index demo/gallery.html \
-		"a cat" "a rocket on its launch pad" "a cup of coffee"
+		"a cat" "a rocket on its launch pad" "a person with a camera" "a motorcycle" \
+		"a dog on a beach"
 
 test: lint scripts
 	$(BIN)/pytest
@@ -33,6 +35,7 @@ lint: $(BIN)/mmsearch
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m docs.generate --check
 
 # Each benchmark, training script and example once, on next to nothing.
 scripts: $(BIN)/mmsearch

@@ -31,10 +31,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class Question:
-    """What was asked, and the answers, best first."""
+    """What was asked, and the answers, best first; `note` is a sentence that stands over them."""
 
     text: str
     answers: tuple[Answer, ...]
+    note: str = ""
 
 
 def write_gallery(path: Path, questions: Sequence[Question]) -> None:
@@ -47,7 +48,11 @@ def write_gallery(path: Path, questions: Sequence[Question]) -> None:
     ).get_template("gallery.html")
     page = template.render(
         questions=[
-            {"text": question.text, "answers": [_card(answer) for answer in question.answers]}
+            {
+                "text": question.text,
+                "note": question.note,
+                "answers": [_card(answer) for answer in question.answers],
+            }
             for question in questions
         ]
     )
