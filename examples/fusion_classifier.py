@@ -154,7 +154,7 @@ def _pairs(encoded: EncodedSet, pictures: NDArray[np.int64], rng: np.random.Gene
     words = np.concatenate([captions[kept], captions[kept]])
     belongs = np.concatenate([np.ones(kept.sum()), np.zeros(kept.sum())])
     return Pairs(
-        torch.from_numpy(encoded.picture_vectors[place]),
+        torch.from_numpy(encoded.image_vectors[place]),
         torch.from_numpy(encoded.text_vectors[words]),
         torch.from_numpy(belongs.astype(np.float32)),
     )

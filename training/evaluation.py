@@ -26,7 +26,7 @@ def fit_reranker_weight(model: Path, held: Sequence[Picture]) -> float:
     encoded = encode_set(encoder, _captioned(held), Path())
     reranker = CompactReranker(model / RERANKER_FILE, encoder.token_grid, NAME, weight=0.0)
     stage = RerankedSet(reranker, Path(), encoded)
-    similarities = encoded.text_vectors @ encoded.picture_vectors.T
+    similarities = encoded.text_vectors @ encoded.image_vectors.T
     order = top(similarities, DEFAULT_CANDIDATES)
     first = np.take_along_axis(similarities, order, axis=1)
     second = np.stack(

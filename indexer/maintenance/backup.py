@@ -12,7 +12,7 @@ from pathlib import Path
 
 from indexer.pipeline.targets import absolute
 from retrieval.catalog import Catalog
-from retrieval.catalog.sqlite.backup import copy_catalog, verify_copy
+from retrieval.catalog.sqlite.backup import copy_catalog, verify_backup
 from retrieval.catalog.sqlite.replace import follow_on, name_aside, overwrite, set_aside, take_place
 from retrieval.errors import CatalogError, MmsearchError
 from retrieval.storage.disk import delete_database
@@ -75,7 +75,7 @@ def restore(
     """
     location = resolve_index_dir(index_dir)
     source = absolute(file)
-    verify_copy(source)
+    verify_backup(source)
     if location.catalog.exists() and source.samefile(location.catalog):
         raise MmsearchError(f"{source} is the catalogue of this very index.")
     with writer_lock(location):

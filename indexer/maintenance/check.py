@@ -20,7 +20,7 @@ from retrieval.encoders.bound import BoundEncoder
 from retrieval.errors import EncoderMismatchError, UnknownModelError
 from retrieval.index import Index
 from retrieval.storage.patch_token_inventory import TokenInventory, take_inventory
-from retrieval.vectors.faiss.verify import IndexDefects, verify_copy
+from retrieval.vectors.faiss.verify import IndexDefects, compare_with_catalog
 
 
 @dataclass
@@ -76,7 +76,7 @@ def examine(index: Index, *, with_content: bool, progress: Progress) -> Examinat
     seen = Examination(catalog.find_defects())
     if seen.catalog.damage:
         return seen
-    seen.copy = verify_copy(location.folder, catalog)
+    seen.copy = compare_with_catalog(location.folder, catalog)
     seen.files = check_files(catalog, progress, with_content=with_content)
     made_by = catalog.encoder
     if made_by is not None:

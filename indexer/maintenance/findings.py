@@ -54,13 +54,13 @@ def _about_vectors(catalog: Catalog, seen: Examination) -> Iterator[Finding]:
         ("wrong-length", defects.wrong_length, "{} with a vector that is not of unit length."),
     ):
         if ids:
-            yield _of_pictures(catalog, kind, ids, what)
+            yield _of_items(catalog, kind, ids, what)
     if defects.without_item:
         count = len(defects.without_item)
         what = "vector belongs" if count == 1 else "vectors belong"
         yield Finding("orphan-vectors", count, f"{count:,} {what} to no picture.")
     if defects.without_root:
-        yield _of_pictures(
+        yield _of_items(
             catalog,
             "no-folder",
             defects.without_root,
@@ -94,7 +94,7 @@ def _about_files(catalog: Catalog, seen: Examination) -> Iterator[Finding]:
         ("unreadable", files.unreadable, "{} whose file cannot be looked at."),
     ):
         if ids:
-            yield _of_pictures(catalog, kind, ids, what)
+            yield _of_items(catalog, kind, ids, what)
 
 
 def _about_tokens(catalog: Catalog, seen: Examination) -> Iterator[Finding]:
@@ -109,7 +109,7 @@ def _about_tokens(catalog: Catalog, seen: Examination) -> Iterator[Finding]:
         ),
     ):
         if ids:
-            yield _of_pictures(catalog, kind, ids, what)
+            yield _of_items(catalog, kind, ids, what)
     if seen.orphan_tokens:
         count = len(seen.orphan_tokens)
         whose = "picture that is" if count == 1 else "pictures that are"
@@ -118,7 +118,7 @@ def _about_tokens(catalog: Catalog, seen: Examination) -> Iterator[Finding]:
         )
 
 
-def _of_pictures(catalog: Catalog, kind: str, ids: Collection[int], what: str) -> Finding:
+def _of_items(catalog: Catalog, kind: str, ids: Collection[int], what: str) -> Finding:
     count = len(ids)
     shown = catalog.items(sorted(ids)[:EXAMPLES]).values()
     images = f"{count:,} " + ("picture" if count == 1 else "pictures")

@@ -19,7 +19,7 @@ from indexer.pipeline.targets import Target
 from retrieval.catalog import Catalog
 
 # Somebody who empties a folder of fewer pictures by hand means it.
-MANY_PICTURES = 100
+MANY_FILES = 100
 
 
 class Mounts:
@@ -57,10 +57,10 @@ class Mounts:
 
     def _is_absent(self, folder: Path) -> bool:
         if folder not in self._absent:
-            self._absent[folder] = not self._shows_a_picture(folder)
+            self._absent[folder] = not self._shows_a_file(folder)
         return self._absent[folder]
 
-    def _shows_a_picture(self, folder: Path) -> bool:
+    def _shows_a_file(self, folder: Path) -> bool:
         """True where any picture below the folder is as the catalogue knows it, or none is known.
 
         One is enough: another disk in the same place shows none.
@@ -114,7 +114,7 @@ def _emptied_folders(target: Target, vanished: Iterable[str]) -> list[Path]:
     return [
         target.root.path / folder
         for folder, count in counts.items()
-        if count > MANY_PICTURES and _is_empty(target.root.path / folder)
+        if count > MANY_FILES and _is_empty(target.root.path / folder)
     ]
 
 

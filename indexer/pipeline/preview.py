@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from indexer.maintenance.check_files import content_hash
-from indexer.pipeline.examine import Examined, examine, is_away
 from indexer.pipeline.exclude import check_patterns
 from indexer.pipeline.offline import Mounts
 from indexer.pipeline.planned_roots import PlannedRoots
 from indexer.pipeline.read import MAX_FILE_BYTES
 from indexer.pipeline.removed import exclusions_of, left_removed
 from indexer.pipeline.scan import ScannedFile
+from indexer.pipeline.survey import Survey, is_away, survey
 from indexer.pipeline.targets import is_populated, resolve_targets
 from retrieval.arguments import check_paths
 from retrieval.catalog import Catalog, KnownFile, StoredFile
@@ -91,10 +91,10 @@ class _Preview:
                 continue
             known = self._roots.known_files(target.root.id, target.below)
             exclusions = exclusions_of(target.root, self._exclude, removed)
-            seen = examine(target, known, exclusions, self._disks)
+            seen = survey(target, known, exclusions, self._disks)
             self._preview.absent_roots += seen.absent
             work.append(seen)
-        lost = _LostPictures(self._catalog, self._disks, _new_sizes(work))
+        lost = _LostFiles(self._catalog, self._disks, _new_sizes(work))
         for seen in work:
             self._preview.unchanged += seen.differences.unchanged
             self._preview.failed += seen.differences.still_failing + len(seen.found.failures)
@@ -106,7 +106,7 @@ class _Preview:
             self._preview.removed += [path for path in gone if path not in moved]
         return self._preview
 
-    def _sort(self, file: ScannedFile, seen: Examined, lost: _LostPictures) -> None:
+    def _sort(self, file: ScannedFile, seen: Survey, lost: _LostFiles) -> None:
         """Put a file that a run would read where the run would count it."""
         path = seen.target.root.path / file.path
         before = seen.known.get(file.path)
@@ -137,7 +137,7 @@ class _Preview:
         return file_id in self._catalog.files_with_content([content]).get(content, ())
 
 
-def _new_sizes(work: Sequence[Examined]) -> set[int]:
+def _new_sizes(work: Sequence[Survey]) -> set[int]:
     """The sizes in bytes of all files that stand under no picture's path."""
     return {
         file.size_bytes
@@ -147,7 +147,7 @@ def _new_sizes(work: Sequence[Examined]) -> set[int]:
     }
 
 
-class _LostPictures:
+class _LostFiles:
     """Pictures whose file is gone though its disk is there, of certain sizes in bytes."""
 
     def __init__(self, catalog: Catalog | None, disks: Mounts | None, sizes: set[int]) -> None:

@@ -15,11 +15,11 @@ from pathlib import Path
 
 from indexer.maintenance.patch_tokens import restore_tokens
 from indexer.pipeline.encode import EncodingBackend, LocalEncoding
-from indexer.pipeline.examine import Examined, examine, is_away
 from indexer.pipeline.exclude import check_patterns
 from indexer.pipeline.offline import Mounts
 from indexer.pipeline.read import Loader
 from indexer.pipeline.removed import exclusions_of, left_removed
+from indexer.pipeline.survey import Survey, is_away, survey
 from indexer.pipeline.targets import (
     Target,
     absolute,
@@ -148,16 +148,16 @@ class _Run:
         self.summary.absent_roots.append(target.root.path)
         return False
 
-    def _examine(self, target: Target) -> Examined:
+    def _examine(self, target: Target) -> Survey:
         known = self._catalog.known_files(target.root.id, target.below)
         exclusions = exclusions_of(target.root, self._exclude, self._catalog.removed())
-        seen = examine(target, known, exclusions, self._disks)
+        seen = survey(target, known, exclusions, self._disks)
         self.summary.absent_roots += seen.absent
         if seen.is_there:
             self._disks.note(target, seen.found)
         return seen
 
-    def _take_in(self, seen: Examined) -> set[int]:
+    def _take_in(self, seen: Survey) -> set[int]:
         """Read and write what is new; returns the files that have moved."""
         target, differences = seen.target, seen.differences
         self.summary.unchanged += differences.unchanged
@@ -180,7 +180,7 @@ class _Run:
             self._progress.advance(len(batch.files))
         return writer.moved_ids
 
-    def _note_scan_failures(self, seen: Examined) -> None:
+    def _note_scan_failures(self, seen: Survey) -> None:
         known = seen.known
         self.summary.failed += len(seen.found.failures)
         fresh = {
@@ -201,7 +201,7 @@ class _Run:
                     reason=failure.reason,
                 )
 
-    def _forget(self, seen: Examined, moved_ids: set[int]) -> None:
+    def _forget(self, seen: Survey, moved_ids: set[int]) -> None:
         target, differences = seen.target, seen.differences
         lost = {id_: path for path, id_ in differences.vanished.items() if id_ not in moved_ids}
         # Those that moved in another folder of this run stand under another path by now.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import torch
 
 # Where the weights of the picture tower stand in every model of open_clip.
-_PICTURE_TOWER = "visual."
+_IMAGE_TOWER = "visual."
 _RESIZES = {"shortest": "crop", "squash": "squash", "longest": "pad"}
 
 
@@ -52,8 +52,8 @@ class OpenClipEncoder:
     @cached_property
     def space(self) -> EmbeddingSpace:
         """The space of its vectors, told by the picture tower and the preprocessing."""
-        picture_tower, model = self._fingerprints
-        return EmbeddingSpace(self._name, self.loaded.dim, picture_tower, (model,))
+        image_tower, model = self._fingerprints
+        return EmbeddingSpace(self._name, self.loaded.dim, image_tower, (model,))
 
     @property
     def model_fingerprint(self) -> str:
@@ -68,7 +68,7 @@ class OpenClipEncoder:
         pictures = whole.copy()
         for key, tensor in sorted(self.loaded.model.state_dict().items()):
             content = tensor.detach().cpu().contiguous().flatten().float().numpy().tobytes()
-            for digest in (whole, pictures) if key.startswith(_PICTURE_TOWER) else (whole,):
+            for digest in (whole, pictures) if key.startswith(_IMAGE_TOWER) else (whole,):
                 digest.update(key.encode())
                 digest.update(content)
         return pictures.hexdigest(), whole.hexdigest()

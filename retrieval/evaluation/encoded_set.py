@@ -20,7 +20,7 @@ from retrieval.evaluation.captions import CaptionedImage, CaptionsError
 from retrieval.evaluation.metrics import Integers
 from retrieval.images.decode import DecodedImage, decode
 
-PICTURES_A_BATCH = 32
+IMAGES_A_BATCH = 32
 TEXTS_A_BATCH = 128
 _DECODERS = 4
 
@@ -46,7 +46,7 @@ class EncodedSet:
     """
 
     names: tuple[str, ...]
-    picture_vectors: Vectors
+    image_vectors: Vectors
     patch_tokens: NDArray[np.int8] | None
     captions: tuple[str, ...]
     owner: Integers
@@ -77,7 +77,7 @@ def encode_set(
         else:
             used.append(image)
             pixels.append(outcome.pixels)
-        if pixels and (len(pixels) == PICTURES_A_BATCH or done == len(pictures)):
+        if pixels and (len(pixels) == IMAGES_A_BATCH or done == len(pictures)):
             encodings.append(encoder.encode_images(np.stack(pixels)))
             pixels = []
         report("pictures", done, len(pictures))
@@ -92,7 +92,7 @@ def encode_set(
     owner = np.repeat(np.arange(len(used)), [len(image.captions) for image in used])
     return EncodedSet(
         names=tuple(image.name for image in used),
-        picture_vectors=np.concatenate([encoding.vectors for encoding in encodings]),
+        image_vectors=np.concatenate([encoding.vectors for encoding in encodings]),
         patch_tokens=_joined_tokens(encodings),
         captions=captions,
         owner=owner.astype(np.int64),
@@ -120,7 +120,7 @@ def _decoded(
 
     waiting = iter(pictures)
     with ThreadPoolExecutor(_DECODERS) as pool:
-        while chunk := list(islice(waiting, 2 * PICTURES_A_BATCH)):
+        while chunk := list(islice(waiting, 2 * IMAGES_A_BATCH)):
             yield from zip(chunk, pool.map(decode_one, chunk), strict=True)
 
 

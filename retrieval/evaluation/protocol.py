@@ -127,7 +127,7 @@ def evaluate(
     Raises CaptionsError where no picture can be read.
     """
     encoded = encode_set(encoder, pictures, images, progress)
-    first = encoded.text_vectors @ encoded.picture_vectors.T
+    first = encoded.text_vectors @ encoded.image_vectors.T
     places = np.arange(len(encoded.names), dtype=np.int64)
     by_text = rank_right_answers(first, encoded.owner, places)
     by_image = rank_right_answers(first.T, places, encoded.owner)
@@ -158,7 +158,7 @@ def evaluate(
     )
 
 
-def rank_above_rest(
+def put_in_front(
     first: NDArray[np.floating], chosen: Integers, fused: NDArray[np.floating]
 ) -> Floats:
     """One question's scores (n,) with the chosen items in front of all others, by fused score.
@@ -217,7 +217,7 @@ def _look_again(
         second[row, mine] = stage.score(text, encoding, similarities, mine)
         fused = stage.fusion.fuse(similarities, second[row, mine])
         elapsed_s += time.perf_counter() - started
-        text_scores[row] = rank_above_rest(first[row], mine, fused)
+        text_scores[row] = put_in_front(first[row], mine, fused)
         wanted[row, mine] = False
         others = np.flatnonzero(wanted[row])
         if len(others):
@@ -231,7 +231,7 @@ def _look_again(
         chosen = np.flatnonzero(image_candidates[:, column])
         # A picture's list of captions is fused as a list of its own.
         fused = stage.fusion.fuse(first[chosen, column], second[chosen, column])
-        image_scores[column] = rank_above_rest(first[:, column], chosen, fused)
+        image_scores[column] = put_in_front(first[:, column], chosen, fused)
     return _Looked(text_scores, image_scores, 1000.0 * elapsed_s / captions)
 
 
@@ -248,7 +248,7 @@ def _time_first_stage(encoder: Encoder, encoded: EncodedSet) -> tuple[float, flo
         started = time.perf_counter()
         vectors = encoder.encode_texts([text]).vectors
         encoded_at = time.perf_counter()
-        top(vectors @ encoded.picture_vectors.T, 10)
+        top(vectors @ encoded.image_vectors.T, 10)
         encode_s += encoded_at - started
         search_s += time.perf_counter() - encoded_at
     return 1000.0 * encode_s / len(asked), 1000.0 * search_s / len(asked)

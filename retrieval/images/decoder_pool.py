@@ -139,7 +139,7 @@ class DecoderPool:
                     answer, length = process.ask({})
             if "kind" in answer:
                 raise ImageError(answer["kind"], answer["reason"])
-            return process.receive_picture(answer, length, preprocessing.size_px)
+            return process.receive_image(answer, length, preprocessing.size_px)
 
     @contextmanager
     def _borrowed(self, get_process: Callable[[], _Process]) -> Iterator[_Process]:
@@ -263,7 +263,7 @@ class _Process:
         finally:
             self._deadline_s = None
 
-    def receive_picture(self, answer: dict[str, Any], length: int, side_px: int) -> DecodedImage:
+    def receive_image(self, answer: dict[str, Any], length: int, side_px: int) -> DecodedImage:
         """The second part of an answer, which must be pixels of that size."""
         import numpy as np
 

@@ -56,7 +56,7 @@ class Reranker(Protocol):
         ...
 
     @property
-    def needs_pictures(self) -> bool:
+    def needs_images(self) -> bool:
         """Whether the candidates' files are opened, so that they have to be there."""
         ...
 

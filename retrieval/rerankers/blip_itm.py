@@ -22,7 +22,7 @@ from retrieval.rerankers.encoding_cache import DEFAULT_MAX_BYTES, Encoded, Encod
 
 DEFAULT_BLIP = "Salesforce/blip-itm-base-coco"
 
-_PICTURES_A_BATCH = 16
+_IMAGES_A_BATCH = 16
 # The normalisation of all published BLIP models, which is CLIP's.
 _MEAN = (0.48145466, 0.4578275, 0.40821073)
 _DEVIATION = (0.26862954, 0.26130258, 0.27577711)
@@ -60,7 +60,7 @@ class BlipItmReranker:
         return False
 
     @property
-    def needs_pictures(self) -> bool:
+    def needs_images(self) -> bool:
         """It opens the candidates' files."""
         return True
 
@@ -77,7 +77,7 @@ class BlipItmReranker:
         model = self._load()
         words = model.tokenise(query.text)
         paths = [candidate.path for candidate in candidates]
-        for places, pictures in model.images.batches(paths, _PICTURES_A_BATCH):
+        for places, pictures in model.images.batches(paths, _IMAGES_A_BATCH):
             scores[places] = model.match(words, pictures)
         return scores
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from retrieval.encoders.open_clip import LoadedOpenClip
 
-_PICTURES_A_BATCH = 16
+_IMAGES_A_BATCH = 16
 
 
 class CocaReranker:
@@ -60,7 +60,7 @@ class CocaReranker:
         return False
 
     @property
-    def needs_pictures(self) -> bool:
+    def needs_images(self) -> bool:
         """It opens the candidates' files."""
         return True
 
@@ -77,7 +77,7 @@ class CocaReranker:
         model = self._load()
         words, labels = model.encode_words(query.text)
         paths = [candidate.path for candidate in candidates]
-        for places, images in model.images.batches(paths, _PICTURES_A_BATCH):
+        for places, images in model.images.batches(paths, _IMAGES_A_BATCH):
             scores[places] = model.mean_log_probability(words, labels, images)
         return scores
 

@@ -97,7 +97,7 @@ class CompactReranker:
         return True
 
     @property
-    def needs_pictures(self) -> bool:
+    def needs_images(self) -> bool:
         """It opens no file."""
         return False
 

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.faults.library import paint
 from indexer import IndexReport, index_folders, move_root, remove_folder
-from indexer.pipeline.offline import MANY_PICTURES
+from indexer.pipeline.offline import MANY_FILES
 from retrieval.catalog import Catalog
 from tests.support.small_disks import mount, unmount
 from tests.support.small_encoder import ColorEncoder
@@ -143,16 +143,16 @@ def test_a_folder_of_many_pictures_that_is_empty_keeps_them_and_one_of_few_does_
 ) -> None:
     library, index_dir = tmp_path / "library", tmp_path / "index"
     paint(library / "first.png", 0)
-    for number in range(MANY_PICTURES + 1):
+    for number in range(MANY_FILES + 1):
         copy = library / "many" / "deep" / f"{number}.png"
         copy.parent.mkdir(parents=True, exist_ok=True)
         os.link(library / "first.png", copy)
     paint(library / "few" / "1.png", 1)
-    assert run(library, index_dir).new == MANY_PICTURES + 3
+    assert run(library, index_dir).new == MANY_FILES + 3
     shutil.rmtree(library / "many" / "deep")
     (library / "few" / "1.png").unlink()
     summary = run(library, index_dir)
     assert (summary.removed, summary.absent_roots) == (1, [library / "many"])
     # Deleted with its folder, it was meant.
     (library / "many").rmdir()
-    assert run(library, index_dir).removed == MANY_PICTURES + 1
+    assert run(library, index_dir).removed == MANY_FILES + 1

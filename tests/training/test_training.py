@@ -194,12 +194,12 @@ def test_a_corrected_product_is_the_cosine_less_the_excess_popularity() -> None:
     pictures, texts = _unit(9, 1), _unit(7, 2)
     settings = HubnessSettings(sharpness=10.0, strength=0.5)
     correction = HubnessCorrection(_bank(_unit(40, 0)), pictures, settings)
-    found_pictures, found_texts = correction.pictures(pictures), correction.texts(texts)
-    for vectors in (found_pictures, found_texts):
+    found_images, found_texts = correction.pictures(pictures), correction.texts(texts)
+    for vectors in (found_images, found_texts):
         assert torch.allclose(vectors.norm(dim=1), torch.ones(len(vectors)), atol=1e-5)
     excess = correction.popularity(pictures) - correction.popularity(pictures).mean()
     wanted = texts @ pictures.T - 0.5 * excess
-    found = found_texts @ found_pictures.T
+    found = found_texts @ found_images.T
     # The length that all pictures share and the texts' length, see the constants.
     assert torch.allclose(found * math.sqrt(1.25 * 1.0625), wanted, atol=1e-5)
 

@@ -44,7 +44,7 @@ def copy_catalog(source: Path, target: Path) -> int:
             old.execute("ROLLBACK")
             # One file that can be carried elsewhere, without a -wal beside it.
             new.execute("PRAGMA journal_mode = DELETE")
-        items = verify_copy(temporary)
+        items = verify_backup(temporary)
         sync_file(temporary)
         temporary.replace(target)
         sync_folder(target.parent)
@@ -59,7 +59,7 @@ def copy_catalog(source: Path, target: Path) -> int:
         delete_database(temporary)
 
 
-def verify_copy(path: Path) -> int:
+def verify_backup(path: Path) -> int:
     """Check a catalogue's file from its first page to its last; returns how many pictures it has.
 
     Nothing is written. Raises CatalogError where it is no catalogue, is damaged, or was made by a

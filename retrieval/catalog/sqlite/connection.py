@@ -55,13 +55,13 @@ def database_errors(engine: Engine) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise explain(error.orig, Path(engine.url.database or "")) from error
+        raise as_mmsearch_error(error.orig, Path(engine.url.database or "")) from error
     except UnicodeDecodeError as error:
         # Of a message of SQLite's own, which quotes what it cannot make sense of.
         raise damaged(Path(engine.url.database or ""), "it has garbled text") from error
 
 
-def explain(error: BaseException | None, path: Path) -> MmsearchError:
+def as_mmsearch_error(error: BaseException | None, path: Path) -> MmsearchError:
     """What an error of the database at `path` means for a person."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & _PRIMARY
     folder = path.parent

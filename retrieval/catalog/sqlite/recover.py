@@ -51,7 +51,7 @@ from retrieval.catalog.schema import (
     tags,
     texts,
 )
-from retrieval.catalog.sqlite.connection import explain
+from retrieval.catalog.sqlite.connection import as_mmsearch_error
 from retrieval.catalog.sqlite.pages import Value, index_rows, leaf_rows
 from retrieval.catalog.transaction import DISKS, REMOVED
 from retrieval.errors import CatalogError
@@ -135,7 +135,7 @@ def salvage(source: Path, target: Path, scratch: Path) -> Salvaged:
                 _take_over_old_rows(fresh, facts)
                 return _settle(fresh, facts, scratch, target.parent)
     except sqlite3.Error as error:
-        raise explain(error, target) from error
+        raise as_mmsearch_error(error, target) from error
     finally:
         delete_database(scratch)
 
@@ -146,7 +146,7 @@ def fold_log_in(path: Path) -> None:
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("PRAGMA journal_mode = DELETE")
     except sqlite3.Error as error:
-        raise explain(error, path) from error
+        raise as_mmsearch_error(error, path) from error
 
 
 def _copy_with_log(source: Path, scratch: Path) -> None:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # Fewer say too little of how well the twin agrees with torch: they are encoded by torch.
-ENOUGH_PICTURES = 8
+ENOUGH_IMAGES = 8
 # What torch.export can take for any length; in a trace it could be less.
 SHORTEST_IDS = 3
 T = TypeVar("T", "ImageTower", "TextTower")
@@ -137,7 +137,7 @@ class OnnxEncoder:
             if self._pictures is not None or self._leaves_images_to_torch():
                 return self._pictures
             self._pictures = self._open(ImageTower, self._find("pictures"))
-            if self._pictures is None and len(pixels) >= ENOUGH_PICTURES:
+            if self._pictures is None and len(pixels) >= ENOUGH_IMAGES:
                 exported = self._export("pictures", pixels)
                 # While the model is loaded, so that the first question need not load it.
                 if self._find("texts") is None:

@@ -31,7 +31,7 @@ class TokenSet:
     `picture_vectors` (p, dim) and `text_vectors` (t, dim) are the first stage's.
     """
 
-    picture_vectors: Vectors
+    image_vectors: Vectors
     patches: NDArray[np.int8]
     text_vectors: Vectors
     words: NDArray[np.float16]
@@ -69,7 +69,7 @@ def tokens_of(encoder: Encoder, encoded: EncodedSet) -> TokenSet:
     if encoded.patch_tokens is None:
         raise RerankerTrainingError("There are no captions to train on: check the file.")
     return TokenSet(
-        picture_vectors=encoded.picture_vectors,
+        image_vectors=encoded.image_vectors,
         patches=encoded.patch_tokens,
         text_vectors=encoded.text_vectors,
         words=np.concatenate(pieces),
@@ -86,7 +86,7 @@ def subset(data: TokenSet, images: Integers) -> TokenSet:
     pieces = [data.words[data.starts[i] : data.starts[i + 1]] for i in captions]
     lengths = [len(piece) for piece in pieces]
     return TokenSet(
-        picture_vectors=data.picture_vectors[images],
+        image_vectors=data.image_vectors[images],
         patches=data.patches[images],
         text_vectors=data.text_vectors[captions],
         words=np.concatenate(pieces) if pieces else data.words[:0],
@@ -103,20 +103,20 @@ def hard_negatives(data: TokenSet, count: int) -> Integers:
     blocks: list[Integers] = []
     for start in range(0, len(data.owner), _ROWS_AT_ONCE):
         rows = slice(start, start + _ROWS_AT_ONCE)
-        similarities = data.text_vectors[rows] @ data.picture_vectors.T
+        similarities = data.text_vectors[rows] @ data.image_vectors.T
         similarities[np.arange(len(similarities)), data.owner[rows]] = -np.inf
         blocks.append(np.argsort(-similarities, axis=1, kind="stable")[:, :count])
     return np.concatenate(blocks)
 
 
-def nearest_pictures(data: TokenSet, count: int) -> tuple[Integers, NDArray[np.float32]]:
+def nearest_images(data: TokenSet, count: int) -> tuple[Integers, NDArray[np.float32]]:
     """The first stage's candidates of each caption, best first, and their similarities, (t, c)."""
-    similarities = data.text_vectors @ data.picture_vectors.T
+    similarities = data.text_vectors @ data.image_vectors.T
     order = np.argsort(-similarities, axis=1, kind="stable")[:, :count]
     return order, np.take_along_axis(similarities, order, axis=1)
 
 
-def split_pictures(count: int, share: float, seed: int) -> tuple[Integers, Integers]:
+def split_images(count: int, share: float, seed: int) -> tuple[Integers, Integers]:
     """Positions for training and for validation, `share` of them for the latter, both ascending.
 
     Raises RerankerTrainingError where there are too few pictures for both.

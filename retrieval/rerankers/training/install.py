@@ -18,7 +18,7 @@ from retrieval.encoders.compact import CompactEncoder
 from retrieval.evaluation.captions import CaptionedImage
 from retrieval.evaluation.encoded_set import EncodedSet, Skipped, encode_set
 from retrieval.evaluation.metrics import hits_at, rank_right_answers
-from retrieval.evaluation.protocol import SecondStage, rank_above_rest, top
+from retrieval.evaluation.protocol import SecondStage, put_in_front, top
 from retrieval.evaluation.rerank import RerankedSet
 from retrieval.rerankers.base import Reranker
 from retrieval.rerankers.compact import RERANKER_FILE, SETTINGS_FILE, CompactReranker
@@ -26,7 +26,7 @@ from retrieval.rerankers.registry import AUTO, load_reranker
 from retrieval.rerankers.training.data import (
     RerankerTrainingError,
     TokenSet,
-    split_pictures,
+    split_images,
     subset,
     tokens_of,
 )
@@ -88,7 +88,7 @@ def train_for_index(
         )
     encoded = encode_set(encoder, pictures, images, progress)
     whole = tokens_of(encoder, encoded)
-    kept, held_out = split_pictures(len(encoded.names), HELD_OUT_SHARE, settings.seed)
+    kept, held_out = split_images(len(encoded.names), HELD_OUT_SHARE, settings.seed)
     # Choosing the epoch and the weight flatters the part it is done on; the comparison with what
     # is in use is on pictures that neither has seen.
     validation, compared = subset(whole, held_out[::2]), subset(whole, held_out[1::2])
@@ -157,7 +157,7 @@ def _only(encoded: EncodedSet, pictures: np.ndarray) -> EncodedSet:
     mine = np.flatnonzero(np.isin(encoded.owner, pictures))
     return EncodedSet(
         names=tuple(encoded.names[i] for i in pictures),
-        picture_vectors=encoded.picture_vectors[pictures],
+        image_vectors=encoded.image_vectors[pictures],
         patch_tokens=None if encoded.patch_tokens is None else encoded.patch_tokens[pictures],
         captions=tuple(encoded.captions[i] for i in mine),
         owner=np.searchsorted(pictures, encoded.owner[mine]).astype(np.int64),
@@ -167,7 +167,7 @@ def _only(encoded: EncodedSet, pictures: np.ndarray) -> EncodedSet:
 
 
 def _first_stage_recall(data: TokenSet) -> float:
-    first = data.text_vectors @ data.picture_vectors.T
+    first = data.text_vectors @ data.image_vectors.T
     ranks = rank_right_answers(first, data.owner, np.arange(len(data.patches)))
     return float(hits_at(ranks, 1).mean())
 
@@ -175,14 +175,12 @@ def _first_stage_recall(data: TokenSet) -> float:
 def _recall(encoder: Encoder, seen: EncodedSet, stage: SecondStage, candidates: int) -> float:
     """Recall at 1, text to image, with a second stage, as the product would rank."""
     scores = np.empty((len(seen.captions), len(seen.names)))
-    first = seen.text_vectors @ seen.picture_vectors.T
+    first = seen.text_vectors @ seen.image_vectors.T
     order = top(first, candidates)
     for row, text in enumerate(seen.captions):
         similarities = first[row, order[row]].astype(np.float64)
         looked = stage.score(text, encoder.encode_texts([text]), similarities, order[row])
-        scores[row] = rank_above_rest(
-            first[row], order[row], stage.fusion.fuse(similarities, looked)
-        )
+        scores[row] = put_in_front(first[row], order[row], stage.fusion.fuse(similarities, looked))
     ranks = rank_right_answers(scores, seen.owner, np.arange(len(seen.names)))
     return float(hits_at(ranks, 1).mean())
 

@@ -21,7 +21,7 @@ from retrieval.rerankers.training.data import (
     RerankerTrainingError,
     TokenSet,
     hard_negatives,
-    nearest_pictures,
+    nearest_images,
 )
 from retrieval.rerankers.training.network import RerankerNetwork
 
@@ -143,7 +143,7 @@ class _Course:
         self._checkpoint = checkpoint
         self._negatives = hard_negatives(data, min(settings.pool, len(data.patches) - 1))
         self._validation = validation
-        self._candidates, self._similarities = nearest_pictures(validation, settings.candidates)
+        self._candidates, self._similarities = nearest_images(validation, settings.candidates)
         self._right = self._candidates == validation.owner[:, np.newaxis]
         self._optimiser = torch.optim.AdamW(
             network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay

@@ -216,7 +216,7 @@ class VectorStore:
                 return None
             path = self._folder / manifest.file
             try:
-                if not _is_sound(path, manifest):
+                if not _looks_sound(path, manifest):
                     raise RuntimeError("checksum")
                 base = FaissIndex.map(path, manifest.kind, manifest.effort)
             except FileNotFoundError:
@@ -303,7 +303,7 @@ def _build(catalog: Catalog) -> Built:
     return Built(index, generation, count, tune(index, questions, nearest[1]))
 
 
-def _is_sound(path: Path, manifest: Manifest) -> bool:
+def _looks_sound(path: Path, manifest: Manifest) -> bool:
     """Whether it is the file that was written; one with its size and time is taken to be.
 
     Reading all of it at every start would cost a question more time than all else. A copy of the

@@ -27,7 +27,7 @@ class IndexDefects:
     foreign: int = 0
 
 
-def verify_copy(folder: Path, catalog: Catalog) -> IndexDefects:
+def compare_with_catalog(folder: Path, catalog: Catalog) -> IndexDefects:
     """Compare the index file, its checksum, generation and ids with the catalogue."""
     encoder = catalog.encoder
     manifest = VectorStore(folder).manifest()
@@ -40,7 +40,7 @@ def verify_copy(folder: Path, catalog: Catalog) -> IndexDefects:
     path = folder / manifest.file
     if not path.exists():
         return IndexDefects("missing")
-    if not _is_sound(path, manifest):
+    if not _is_file_sound(path, manifest):
         return IndexDefects("damaged")
     try:
         stored = FaissIndex.map(path, manifest.kind, manifest.effort).ids()
@@ -57,7 +57,7 @@ def verify_copy(folder: Path, catalog: Catalog) -> IndexDefects:
     )
 
 
-def _is_sound(path: Path, manifest: Manifest) -> bool:
+def _is_file_sound(path: Path, manifest: Manifest) -> bool:
     try:
         if path.stat().st_size != manifest.size_bytes:
             return False

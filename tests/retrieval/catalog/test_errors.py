@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from retrieval.catalog import Catalog
-from retrieval.catalog.sqlite.connection import explain
+from retrieval.catalog.sqlite.connection import as_mmsearch_error
 from retrieval.errors import CatalogError, StorageError
 
 
@@ -27,6 +27,6 @@ def test_a_catalogue_that_is_not_there_or_not_ours_to_write_is_not(tmp_path: Pat
     path = tmp_path / "missing.sqlite"
     with pytest.raises(sqlite3.OperationalError) as raised:
         sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
-    error = explain(raised.value, path)
+    error = as_mmsearch_error(raised.value, path)
     assert isinstance(error, CatalogError)
     assert "cannot be used" in str(error)

@@ -15,7 +15,7 @@ from retrieval.errors import UnknownModelError
 from retrieval.evaluation.captions import read_captions
 from retrieval.evaluation.encoded_set import EncodedSet
 from retrieval.evaluation.metrics import Floats, Integers
-from retrieval.evaluation.protocol import evaluate, rank_above_rest
+from retrieval.evaluation.protocol import evaluate, put_in_front
 from retrieval.evaluation.rerank import choose_second_stage
 from retrieval.fusion.scores import AddedScore, ScoreFusion
 from samples.photos import CAPTIONS
@@ -83,7 +83,7 @@ def test_what_is_chosen_stands_in_front_and_the_rest_keep_their_order(
 ) -> None:
     scores = np.array(first)
     chosen = np.arange(min(count, len(first)))
-    fused = rank_above_rest(scores, chosen, -scores[chosen])
+    fused = put_in_front(scores, chosen, -scores[chosen])
     rest = np.arange(len(chosen), len(first))
     if len(rest):
         assert fused[chosen].min() > fused[rest].max()

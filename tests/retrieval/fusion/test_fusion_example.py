@@ -23,7 +23,7 @@ def _captioned(images: int = 400, each: int = 3) -> EncodedSet:
 
     return EncodedSet(
         names=tuple(f"{i}.jpg" for i in range(images)),
-        picture_vectors=unit(shown),
+        image_vectors=unit(shown),
         patch_tokens=None,
         captions=tuple(f"caption {i}" for i in range(len(owner))),
         owner=owner,

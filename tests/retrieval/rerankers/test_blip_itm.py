@@ -94,7 +94,7 @@ def test_pixels_are_what_the_librarys_own_processor_makes(paths: list[Path]) -> 
 
 def test_it_is_a_reranker_that_opens_the_files(reranker: BlipItmReranker) -> None:
     assert isinstance(reranker, Reranker)
-    assert reranker.needs_pictures
+    assert reranker.needs_images
     assert not reranker.needs_tokens
 
 

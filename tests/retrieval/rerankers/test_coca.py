@@ -92,7 +92,7 @@ def test_a_question_longer_than_the_context_is_cut(
 
 def test_it_is_a_reranker_that_opens_the_files(reranker: CocaReranker) -> None:
     assert isinstance(reranker, Reranker)
-    assert reranker.needs_pictures
+    assert reranker.needs_images
     assert not reranker.needs_tokens
 
 

@@ -39,7 +39,7 @@ def found(photos: Path) -> list[Candidate]:
 def test_it_is_a_reranker_that_opens_no_file(reranker: CompactReranker) -> None:
     assert isinstance(reranker, Reranker)
     assert reranker.needs_tokens
-    assert not reranker.needs_pictures
+    assert not reranker.needs_images
 
 
 def test_scores_and_attention_are_those_of_the_network_it_was_made_from(

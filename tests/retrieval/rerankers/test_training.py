@@ -12,7 +12,7 @@ from retrieval.rerankers.training.data import (
     RerankerTrainingError,
     TokenSet,
     hard_negatives,
-    split_pictures,
+    split_images,
     subset,
 )
 from retrieval.rerankers.training.export import export
@@ -36,7 +36,7 @@ def _tokens(images: int, seed: int) -> TokenSet:
     vectors = rng.normal(size=(2, images, 12)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=2, keepdims=True)
     return TokenSet(
-        picture_vectors=vectors[0],
+        image_vectors=vectors[0],
         patches=np.clip(patches / SHAPE.patch_scale, -127, 127).astype(np.int8),
         text_vectors=vectors[1],
         words=things[shown].astype(np.float16),
@@ -133,7 +133,7 @@ def test_a_hidden_patch_changes_nothing() -> None:
 
 def test_hard_negatives_are_the_wrong_pictures_that_look_best() -> None:
     data = _tokens(20, 3)
-    similarities = data.text_vectors @ data.picture_vectors.T
+    similarities = data.text_vectors @ data.image_vectors.T
     for row, found in enumerate(hard_negatives(data, 5)):
         wrong = [int(i) for i in np.argsort(-similarities[row]) if i != row]
         assert found.tolist() == wrong[:5]
@@ -155,4 +155,4 @@ def test_a_reranker_that_knows_nothing_gets_no_weight() -> None:
 
 def test_too_few_pictures_are_refused() -> None:
     with pytest.raises(RerankerTrainingError, match="too few"):
-        split_pictures(3, 0.2, seed=0)
+        split_images(3, 0.2, seed=0)

@@ -171,7 +171,7 @@ def test_damage_to_a_file_too_large_to_be_checked_at_each_start_is_not_carried_o
     times = index_file(tmp_path).stat()
     flip_a_bit(tmp_path)
     os.utime(index_file(tmp_path), ns=(times.st_atime_ns, times.st_mtime_ns))
-    monkeypatch.setattr("retrieval.vectors.faiss.store._is_sound", lambda _path, _manifest: True)
+    monkeypatch.setattr("retrieval.vectors.faiss.store._looks_sound", lambda _path, _manifest: True)
     add_images(catalog, ["new.jpg"], unit_vectors(1, 9))
     store.refresh(catalog)
     monkeypatch.undo()

@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 # Mean cosines with torch's vectors. Float differs by rounding alone; int8 must not change answers.
 LEAST_COSINE: dict[Arithmetic, float] = {"fp32": 0.9999, "int8": 0.999}
 PIXELS, IDS, VECTORS = "pixels", "ids", "vectors"
-_CHECKED_PICTURES = 32
+_CHECKED_IMAGES = 32
 # The newest that ONNX Runtime 1.17 knows is 20; 17 has all that the towers need.
 _OPSET = 17
 # A graph with its weights must stay below 2 GiB to be one file.
@@ -65,7 +65,7 @@ def export_images(
     Where int8 strays too far from torch on them, the tower is written in float, with one line that
     says so. Raises ExportError where it cannot be exported at all.
     """
-    some = np.ascontiguousarray(pixels[:_CHECKED_PICTURES])
+    some = np.ascontiguousarray(pixels[:_CHECKED_IMAGES])
     module = image_tower(loaded.model, loaded.mean.cpu(), loaded.deviation.cpu())
     with _on_cpu(loaded):
         wanted = _images_by_torch(loaded, some)

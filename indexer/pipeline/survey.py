@@ -15,7 +15,7 @@ from retrieval.catalog import KnownFile
 
 
 @dataclass(frozen=True)
-class Examined:
+class Survey:
     """A target, what a scan saw of it, what is known of it, and how the two differ.
 
     `absent` are folders whose disk seems not to be there; what lies on them does not differ.
@@ -36,12 +36,12 @@ def is_away(target: Target) -> bool:
     return not (is_populated(target.root) if target.below else is_reachable(target.root))
 
 
-def examine(
+def survey(
     target: Target,
     known: Mapping[str, KnownFile],
     exclusions: Exclusions,
     disks: Mounts | None = None,
-) -> Examined:
+) -> Survey:
     """Scan a target and compare; `disks` are those that the catalogue remembers, if there is one.
 
     Opens no picture and changes nothing.
@@ -50,9 +50,9 @@ def examine(
     if found.is_empty and not target.below and known:
         # An empty folder where pictures were is most likely a mount point without its disk.
         nothing = Scan()
-        return Examined(target, nothing, {}, compare(nothing, {}), [target.root.path], False)
+        return Survey(target, nothing, {}, compare(nothing, {}), [target.root.path], False)
     differences = compare(found, known)
     absent: list[Path] = []
     if disks is not None:
         differences, absent = keep_offline(target, differences, disks)
-    return Examined(target, found, known, differences, absent)
+    return Survey(target, found, known, differences, absent)
