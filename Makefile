@@ -28,7 +28,7 @@ demo: .venv-demo/bin/mmsearch
 		"a dog on a beach"
 
 test: lint scripts
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto
 
 lint: $(BIN)/mmsearch
 	$(BIN)/ruff check .
@@ -39,10 +39,8 @@ lint: $(BIN)/mmsearch
 
 # Each benchmark, training script and example once, on next to nothing.
 scripts: $(BIN)/mmsearch
-	@set -e; for script in $(SCRIPTS); do \
-		echo "$$script --tiny"; \
-		$(BIN)/python -m $$(echo $${script%.py} | tr / .) --tiny; \
-	done
+	@printf '%s\n' $(SCRIPTS) | xargs -P 2 -I SCRIPT sh -c \
+		'echo "SCRIPT --tiny"; script=SCRIPT; exec $(BIN)/python -m $$(echo $${script%.py} | tr / .) --tiny'
 
 clean:
 	rm -rf $(VENV) .venv-demo demo

@@ -229,6 +229,7 @@ def time_stages(library: Path, index_dir: Path) -> dict[str, float]:
                 for path in paths
             ]
             with catalog.transaction() as change:
+                change.set_encoder(encoder.space)
                 change.add_files(root.id, added, vectors)
             moments.append(time.perf_counter())
             for stage, took in zip(("encode", "write"), np.diff(moments), strict=True):

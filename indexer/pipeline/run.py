@@ -126,6 +126,9 @@ class _Run:
             work = [self._examine(target) for target in targets if self._is_there(target)]
             to_read = sum(len(seen.differences.to_read) for seen in work)
             if to_read:
+                if self._catalog.encoder is None:
+                    # A model that is not to be had is told before any file is read for it.
+                    _ = self._index.encoder.preprocessing
                 self._decoders.start()
             self._progress.start(to_read)
             moved_ids: set[int] = set()

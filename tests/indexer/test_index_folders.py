@@ -25,6 +25,7 @@ from retrieval.errors import (
     IndexBusyError,
     IndexMissingError,
     MmsearchError,
+    UnknownModelError,
 )
 from retrieval.storage.index_dir import resolve_index_dir
 from retrieval.storage.patch_tokens import PatchTokenStore
@@ -571,3 +572,26 @@ def test_a_run_killed_at_any_moment_loses_nothing_that_was_committed(
         manifest = VectorStore(index_dir).manifest()
         assert manifest is not None
         assert (manifest.count, manifest.generation) == (count, catalog.generation)
+
+
+class UnavailableEncoder(ColorEncoder):
+    """A model whose weights cannot be downloaded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        del self.preprocessing
+
+    def __getattr__(self, name: str) -> object:
+        if name == "preprocessing":
+            raise UnknownModelError("The weights cannot be had.")
+        raise AttributeError(name)
+
+
+def test_a_model_that_is_not_to_be_had_is_told_before_any_file_is_read(
+    library: Path, index_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+    monkeypatch.setattr("indexer.pipeline.read._read", read.append)
+    with pytest.raises(UnknownModelError):
+        index_folders([library], index_dir, encoder=UnavailableEncoder())
+    assert read == []
