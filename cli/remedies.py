@@ -11,12 +11,14 @@ from retrieval.errors import (
     IndexBusyError,
     IndexMissingError,
     MmsearchError,
+    QueryError,
     StorageError,
     UnknownModelError,
 )
 
 EXIT_CODES: dict[type[MmsearchError], int] = {
     IndexMissingError: 2,
+    QueryError: 2,
     EncoderMismatchError: 3,
     UnknownModelError: 4,
     IndexBusyError: 5,

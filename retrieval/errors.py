@@ -8,6 +8,7 @@
     ├── CatalogError             the catalogue cannot be used
     │   └── DamagedCatalogError  its file is damaged
     ├── StorageError             the disk is full or fails
+    ├── QueryError               a condition of a question makes no sense
     └── ImageError               one picture cannot be used
 
 Each error says what is wrong in a sentence that can be shown to a person as it stands, and carries
@@ -72,6 +73,12 @@ class DamagedCatalogError(CatalogError):
     def __init__(self, text: str, reason: str) -> None:
         super().__init__(text, reason=reason)
         self.reason = reason
+
+
+class QueryError(MmsearchError):
+    """A question, or a condition in it, makes no sense; the text shows the place."""
+
+    code = "query"
 
 
 class StorageError(MmsearchError):

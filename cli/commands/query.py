@@ -12,16 +12,18 @@ import click
 
 from cli.output.links import linked, shows_links
 from cli.output.terminal import count, write_json, write_raw_path
+from cli.question import QuestionCommand, read_question
 from retrieval.search.hit import Hit
 from retrieval.storage.paths import show_path
 
 if TYPE_CHECKING:
+    from retrieval.query.filters import Filter
     from retrieval.search.explain import Explanation
 
 DATE = click.DateTime(["%Y-%m-%d", "%Y-%m", "%Y"])
 
 
-@click.command("query")
+@click.command("query", cls=QuestionCommand)
 @click.argument("words", nargs=-1, metavar="[TEXT]...")
 @click.option(
     "--image",
@@ -43,6 +45,13 @@ DATE = click.DateTime(["%Y-%m-%d", "%Y-%m", "%Y"])
     type=click.Path(),
     metavar="FOLDER",
     help="Keep to pictures below a folder.",
+)
+@click.option(
+    "--filter",
+    "filter_text",
+    metavar="TEXT",
+    help="Keep to pictures that fit conditions, as camera:X100 or -tag:people; they may stand "
+    "among the words as well.",
 )
 @click.option(
     "--after",
@@ -89,6 +98,7 @@ def command(
     image: Path | None,
     limit: int,
     within: str | None,
+    filter_text: str | None,
     after: datetime | None,
     before: datetime | None,
     min_score: float | None,
@@ -101,8 +111,13 @@ def command(
     show: bool,
     gallery: Path | None,
 ) -> None:
-    """Find the pictures that TEXT describes, best first. It needs no quotes."""
-    question = _question(" ".join(words) if words else None, image)
+    """Find the pictures that TEXT describes, best first. It needs no quotes.
+
+    Conditions may stand in it: in: name: type: taken: after: before: month: season: hour: camera:
+    lens: near: box: size: aspect: is: rating: tag:, each with - before it to turn it around, and
+    `or` and brackets between them. Conditions alone list the pictures that fit, newest first.
+    """
+    question, parsed = read_question(words, filter_text, image)
     if as_json and (only_paths or with_nul):
         raise click.UsageError("Choose one of --json and --paths (or -0): they are two outputs.")
     if after is not None and before is not None and after >= before:
@@ -110,23 +125,28 @@ def command(
     from retrieval.search.engine import SearchEngine
 
     with SearchEngine.open(index_dir) as engine:
-        hits = engine.search(
-            question,
-            limit,
-            within=within,
-            after=after,
-            before=before,
-            min_score=min_score,
-            rerank=rerank,
-            candidates=candidates,
-        )
+        if question is None and parsed.filter is not None:
+            hits = engine.browse(_all(parsed.filter, within, after, before), limit)
+        else:
+            assert question is not None
+            hits = engine.search(
+                question,
+                limit,
+                within=within,
+                after=after,
+                before=before,
+                filter=parsed.filter,
+                min_score=min_score,
+                rerank=rerank,
+                candidates=candidates,
+            )
         explanations = engine.explain_many(hits) if with_places else [None] * len(hits)
-        if after is not None or before is not None:
-            _tell_of_undated(engine.catalog.count_undated())
+        if after is not None or before is not None or _asks_for_times(parsed.filter):
+            _tell_of_undated(engine.count_undated())
     if with_places and hits and not any(explanations):
         click.echo("Where the words were found is not known for these pictures.", err=True)
     if gallery is not None:
-        _write_gallery(gallery, question, hits, explanations)
+        _write_gallery(gallery, question or " ".join(words), hits, explanations)
     if as_json:
         write_json(
             [
@@ -174,15 +194,24 @@ def hit_record(hit: Hit) -> dict[str, Any]:
     }
 
 
-def _question(text: str | None, image: Path | None) -> str | Path:
-    if (text is None) == (image is None):
-        raise click.UsageError('Ask with words, as "a dog on a beach", or with --image FILE.')
-    if image is not None:
-        return image
-    assert text is not None
-    if not text.strip():
-        raise click.UsageError("The question is empty: say what is to be seen on the picture.")
-    return text
+def _asks_for_times(filter_: Filter | None) -> bool:
+    from retrieval.query.filters import Month, Taken, TimeOfDay, conditions
+
+    found = conditions(filter_) if filter_ is not None else []
+    return any(isinstance(condition, Taken | TimeOfDay | Month) for condition in found)
+
+
+def _all(
+    filter_: Filter, within: str | None, after: datetime | None, before: datetime | None
+) -> Filter:
+    """The filter and what the options ask for."""
+    from retrieval.query.filters import Below, Taken
+
+    if within is not None:
+        filter_ &= Below(Path(os.path.abspath(Path(within).expanduser())))  # noqa: PTH100
+    if after is not None or before is not None:
+        filter_ &= Taken(after, before)
+    return filter_
 
 
 def _tell_of_undated(undated: int) -> None:

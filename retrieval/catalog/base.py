@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, Connection, Engine, Integer, cast, func, select
+from sqlalchemy import Connection, Engine, Integer, cast, func, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from retrieval.catalog.schema import SCHEMA_VERSION, info
@@ -86,13 +86,13 @@ class CatalogBase(Closing):
             raise damaged(self._path, f"its {key} is {value!r}")
         return int(value)
 
-    def _require_known(self, column: Column[Any]) -> None:
+    def _require_known(self, fact: str, info: Mapping[str, Any]) -> None:
         """Raise CatalogError where the catalogue is of a time before this fact."""
-        if self._version < column.info.get("since", 3):
+        if self._version < info.get("since", 3):
             raise CatalogError(
-                f"This index does not know yet of its pictures: {column.name}.",
+                f"This index does not know yet of its pictures: {fact}.",
                 code="facts-unread",
-                fact=column.name,
+                fact=fact,
             )
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Select, and_, false, func, literal, or_, select, type_coerce
+from sqlalchemy import Select, and_, false, func, literal, or_, select, text, type_coerce
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.types import NullType
 
@@ -23,6 +22,7 @@ from retrieval.catalog.base import (
     present_space,
 )
 from retrieval.catalog.facts import COLUMNS, FROM_FILE, TEXT_KINDS, from_rows
+from retrieval.catalog.filters import compile_filter
 from retrieval.catalog.records import Failure, Item, KnownFile, Root, StoredFile
 from retrieval.catalog.schema import (
     FACTS_VERSION,
@@ -34,6 +34,7 @@ from retrieval.catalog.schema import (
     tags,
     texts,
 )
+from retrieval.query.filters import Filter
 
 
 class ItemReading(CatalogBase):
@@ -232,21 +233,17 @@ class ItemReading(CatalogBase):
             .order_by(items.c.id)
         )
 
-    def ids_taken(
-        self, after: datetime | None = None, before: datetime | None = None
-    ) -> NDArray[np.int64]:
-        """Ids, int64 (n,) ascending, of items taken at `after` or later and before `before`.
+    def ids_matching(self, filter_: Filter) -> NDArray[np.int64]:
+        """Ids, int64 (n,) ascending, of the items that fit a filter.
 
-        Times are the camera's own, without a zone. Items without a known time are left out.
-        Raises CatalogError where an older catalogue knows no times at all.
+        Raises CatalogError where an older catalogue does not know what the filter is about.
         """
-        self._require_known(items.c.taken_at)
-        conditions: list[ColumnElement[bool]] = [items.c.taken_at.is_not(None)]
-        if after is not None:
-            conditions.append(items.c.taken_at >= after)
-        if before is not None:
-            conditions.append(items.c.taken_at < before)
-        return self._ids(select(items.c.id).where(*conditions).order_by(items.c.id))
+        compiled = compile_filter(filter_, self.roots())
+        for name in sorted(compiled.columns):
+            self._require_known(name, items.c[name].info if name in items.c else {})
+        with self._reading() as connection:
+            found = connection.execute(text(compiled.statement), compiled.parameters)
+            return np.fromiter(found.scalars(), dtype=np.int64)
 
     def count_undated(self) -> int:
         """How many items have no known time, so that no question about time finds them."""

@@ -30,10 +30,12 @@ from retrieval.catalog.records import Item
 from retrieval.encoders.base import Encoder, Preloadable, TextEncoder, TextEncoding
 from retrieval.errors import ImageError, MmsearchError
 from retrieval.index import Index
+from retrieval.query.filters import Filter
 from retrieval.rerankers.base import RerankQuery
 from retrieval.rerankers.registry import AUTO
 from retrieval.search.hit import Hit
 from retrieval.search.rerank import RerankStage
+from retrieval.search.restrict import Restriction, as_filter
 from retrieval.storage.closing import Closing
 from retrieval.storage.index_dir import IndexDir
 from retrieval.vectors.base import Ids
@@ -69,6 +71,7 @@ class SearchEngine(Closing):
         self._process = os.getpid()
         self._snapshot: Snapshot | None = None
         self._snapshot_lock = threading.Lock()
+        self._restrict = Restriction(index.reader)
         # Not a daemon: cut off inside FAISS at the program's end, it would abort it.
         self._opening = threading.Thread(target=self._open_ahead, name="open-index")
         self._opening.start()
@@ -112,6 +115,10 @@ class SearchEngine(Closing):
         """Where the index lies."""
         return self._index.dir
 
+    def count_undated(self) -> int:
+        """How many pictures have no known time, so that no condition on it finds them."""
+        return self._reader.count_undated()
+
     def search(
         self,
         query: str | os.PathLike[str] | Image,
@@ -120,6 +127,7 @@ class SearchEngine(Closing):
         within: str | os.PathLike[str] | None = None,
         after: datetime | None = None,
         before: datetime | None = None,
+        filter: Filter | str | None = None,
         min_score: float | None = None,
         rerank: str = AUTO,
         candidates: int = DEFAULT_CANDIDATES,
@@ -128,20 +136,37 @@ class SearchEngine(Closing):
 
         `query` is words (a str), or a picture: a path (os.PathLike) or an open PIL image.
         `within` keeps to pictures below a folder, `after` and `before` to those taken at or after
-        one time and before another, by the camera's clock; `min_score` leaves out those whose
+        one time and before another, by the camera's clock; `filter` to those that fit a condition,
+        as data or as text (`retrieval.query.parse`); `min_score` leaves out those whose
         similarity to the question, a cosine, is lower. `rerank` names what looks again at the best
         `candidates` of a question in words, see `retrieval.rerankers.registry`: `auto` takes what
         the index can do at once, `off` keeps the first stage's order.
 
         Raises UnknownModelError where there is no such reranker, ImageError where the picture that
         is asked with cannot be read, MmsearchError where `within` holds nothing that is indexed,
-        TypeError or ValueError for arguments that make no sense.
+        QueryError where the text of a filter makes no sense, TypeError or ValueError for arguments
+        that make no sense.
         """
         check_query(query)
         self._check(k, after, before, min_score, rerank, candidates)
         text = query if isinstance(query, str) else None
-        only = self._restriction(within, after, before)
+        only = self._restrict(within, after, before, filter)
         return self._answer(query, text, k, only, min_score, rerank, candidates)
+
+    def browse(self, filter: Filter | str, k: int = 10, *, offset: int = 0) -> list[Hit]:
+        """The pictures that fit a condition, the newest first and undated ones last.
+
+        Nothing is asked of them, so that score and similarity are 0. Raises QueryError where the
+        text of a filter makes no sense.
+        """
+        self._check_process()
+        check_count("k", k)
+        ids = self._restrict.ids(as_filter(filter))
+        items = self._reader.newest(ids, k, offset)
+        return [
+            _hit(offset + rank, item, 0.0, 0.0, None, None)
+            for rank, item in enumerate(items, start=1)
+        ]
 
     def search_many(
         self,
@@ -151,6 +176,7 @@ class SearchEngine(Closing):
         within: str | os.PathLike[str] | None = None,
         after: datetime | None = None,
         before: datetime | None = None,
+        filter: Filter | str | None = None,
         min_score: float | None = None,
         rerank: str = AUTO,
         candidates: int = DEFAULT_CANDIDATES,
@@ -165,7 +191,7 @@ class SearchEngine(Closing):
         self._check(k, after, before, min_score, rerank, candidates)
         if not texts:
             return []
-        only = self._restriction(within, after, before)
+        only = self._restrict(within, after, before, filter)
         # One by one: in a batch, rounding depends on the neighbours, and near ties change places.
         return [self._answer(text, text, k, only, min_score, rerank, candidates) for text in texts]
 
@@ -321,26 +347,6 @@ class SearchEngine(Closing):
             for rank, i in enumerate(order.tolist(), start=1)
         ]
 
-    def _restriction(
-        self,
-        within: str | os.PathLike[str] | None,
-        after: datetime | None,
-        before: datetime | None,
-    ) -> Ids | None:
-        """The only ids that may answer, ascending; None where all may."""
-        below = None if within is None else self._below(_absolute(within))
-        if after is None and before is None:
-            return below
-        taken = self._reader.full.ids_taken(after, before)
-        return taken if below is None else np.intersect1d(below, taken, assume_unique=True)
-
-    def _below(self, folder: Path) -> Ids:
-        """The ids below a folder. Raises MmsearchError where it is not among what is indexed."""
-        ids = self._reader.full.ids_within(folder)
-        if not len(ids):
-            raise MmsearchError(f"No picture below {folder} is indexed: check the folder's name.")
-        return ids
-
     def _found(
         self, similarities: NDArray[np.float32], ids: Ids, min_score: float | None
     ) -> tuple[list[Item], list[float]]:
@@ -446,8 +452,3 @@ def _hit(
         time_ms=image.time_ms,
         reranker=reranker,
     )
-
-
-def _absolute(folder: str | os.PathLike[str]) -> Path:
-    # Not resolve(): the catalogue keeps paths as they were given, symbolic links and all.
-    return Path(os.path.abspath(Path(folder).expanduser()))  # noqa: PTH100

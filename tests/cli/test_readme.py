@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import click
 import pytest
 
 from cli.main import COMMANDS, group
+from cli.question import with_negations
 from cli.remedies import EXIT_CODES
 
 ROOT = Path(__file__).parents[2]
@@ -39,8 +41,13 @@ def command_lines() -> list[str]:
     "page", [page for page in PAGES if blocks("python", page)], ids=lambda page: page.name
 )
 def test_the_python_of_a_page_runs(
-    page: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: Path,
+    photos: Path,
+    photo_index: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    shutil.copytree(photo_index, tmp_path / "index")
     monkeypatch.chdir(photos)
     monkeypatch.setenv("MMSEARCH_INDEX_DIR", str(tmp_path / "index"))
     scope: dict[str, object] = {}
@@ -72,7 +79,7 @@ def test_a_command_line_of_a_page_is_understood(line: str) -> None:
     context = click.Context(group)
     command = group.get_command(context, rest[0])
     assert command is not None
-    command.make_parser(click.Context(command, context)).parse_args(rest[1:])
+    command.make_parser(click.Context(command, context)).parse_args(with_negations(rest[1:]))
 
 
 def test_every_command_stands_in_the_readme() -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool, QueuePool
 
+from retrieval.catalog.filters import register_functions
 from retrieval.errors import CatalogError, DamagedCatalogError, MmsearchError
 from retrieval.storage.disk import disk_failing, disk_full, is_nearly_full
 
@@ -41,6 +42,7 @@ def sqlite_engine(path: Path) -> Engine:
         # FULL, not NORMAL: what was committed survives a power cut.
         cursor.execute("PRAGMA synchronous = FULL")
         cursor.close()
+        register_functions(connection)
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:

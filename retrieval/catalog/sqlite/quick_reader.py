@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -20,8 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.catalog.facts import COLUMNS, FROM_FILE, TEXT_KINDS, from_rows
-from retrieval.catalog.records import Item
+from retrieval.catalog.filters import compile_filter, register_functions
+from retrieval.catalog.records import Item, Root
 from retrieval.encoders.space import EmbeddingSpace
+from retrieval.query.filters import Filter
 from retrieval.storage.closing import Closing
 
 if TYPE_CHECKING:
@@ -49,6 +51,9 @@ WHERE kind IN ({", ".join(f"'{kind}'" for kind in TEXT_KINDS)}) AND item_id IN (
 _KEYWORDS = f"""
 SELECT item_id, tag FROM tags WHERE source = '{FROM_FILE}' AND item_id IN ({{marks}})
 """
+_ROOTS = "SELECT id, path FROM roots ORDER BY id"
+_TIMES = "SELECT id, taken_at FROM items"
+_UNDATED = "SELECT count(*) FROM items WHERE taken_at IS NULL"
 _TAKEN_AT = COLUMNS.index("taken_at")
 
 
@@ -115,6 +120,41 @@ class QuickReader(Closing):
             found |= chunk
         return found
 
+    def roots(self) -> list[Root]:
+        """The indexed folders, in the order in which they were added."""
+        rows = self._rows(_ROOTS)
+        if rows is None:
+            return self.full.roots()
+        return [Root(id_, Path(os.fsdecode(path))) for id_, path in rows]
+
+    def ids_matching(self, filter_: Filter) -> NDArray[np.int64]:
+        """See `Catalog.ids_matching`."""
+        compiled = compile_filter(filter_, self.roots())
+        rows = self._rows(compiled.statement, compiled.parameters)
+        if rows is None:
+            return self.full.ids_matching(filter_)
+        return np.fromiter((row[0] for row in rows), dtype=np.int64, count=len(rows))
+
+    def newest(self, ids: NDArray[np.int64], count: int, offset: int = 0) -> list[Item]:
+        """Of the items with these ids, `count` from `offset` on, the latest taken first.
+
+        Those without a known time come last; what is equal goes by id, the latest first.
+        """
+        rows = self._rows(_TIMES)
+        if rows is None:
+            times = {id_: item.metadata.taken_at for id_, item in self.items(ids.tolist()).items()}
+            rows = [(id_, moment and moment.isoformat(" ")) for id_, moment in times.items()]
+        wanted = set(ids.tolist())
+        order = sorted(((moment or "", id_) for id_, moment in rows if id_ in wanted), reverse=True)
+        chosen = [id_ for _, id_ in order[offset : offset + count]]
+        items = self.items(chosen)
+        return [items[id_] for id_ in chosen if id_ in items]
+
+    def count_undated(self) -> int:
+        """See `Catalog.count_undated`."""
+        rows = self._rows(_UNDATED)
+        return self.full.count_undated() if rows is None else int(rows[0][0])
+
     def _chunk_of_items(self, ids: list[int]) -> dict[int, Item] | None:
         marks = ",".join("?" * len(ids))
         rows, words, keywords = (
@@ -158,7 +198,9 @@ class QuickReader(Closing):
             if self._full is not None:
                 self._full.close()
 
-    def _rows(self, statement: str, values: Sequence[int] = ()) -> list[tuple[Any, ...]] | None:
+    def _rows(
+        self, statement: str, values: Sequence[int] | Mapping[str, Any] = ()
+    ) -> list[tuple[Any, ...]] | None:
         """What a statement finds; None where it has to be asked of `full`."""
         with self._lock:
             if self._connection is None:
@@ -194,6 +236,7 @@ def _connect(path: Path) -> sqlite3.Connection | None:
         )
         found = connection.execute("SELECT value FROM info WHERE key = 'schema_version'").fetchone()
         if found is not None and found[0] == str(READ_VERSION):
+            register_functions(connection)
             return connection
     except (sqlite3.Error, UnicodeDecodeError):
         pass

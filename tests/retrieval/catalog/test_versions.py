@@ -22,6 +22,7 @@ from indexer import index_folders, move_root, remove_folder
 from retrieval.catalog import Catalog
 from retrieval.catalog.schema import SCHEMA_VERSION, metadata
 from retrieval.errors import CatalogError, IndexBusyError
+from retrieval.query.filters import Taken
 from retrieval.search.engine import SearchEngine
 from retrieval.storage.index_dir import IndexDir
 from retrieval.storage.writer_lock import writer_lock
@@ -226,8 +227,8 @@ def test_only_pictures_of_the_asked_time_are_found(tmp_path: Path) -> None:
             added = [picture(f"{n}.jpg", n, taken_at=moment) for n, moment in enumerate(moments)]
             ids = change.add_files(root.id, added, np.eye(4, dtype=np.float32))
         year = datetime(2021, 1, 1)
-        assert catalog.ids_taken().tolist() == ids[1:]
-        assert catalog.ids_taken(after=year).tolist() == ids[2:]
-        assert catalog.ids_taken(before=year).tolist() == ids[1:2]
-        assert catalog.ids_taken(after=year, before=TAKEN).tolist() == ids[2:3]
+        assert catalog.ids_matching(Taken()).tolist() == ids[1:]
+        assert catalog.ids_matching(Taken(after=year)).tolist() == ids[2:]
+        assert catalog.ids_matching(Taken(before=year)).tolist() == ids[1:2]
+        assert catalog.ids_matching(Taken(year, TAKEN)).tolist() == ids[2:3]
         assert catalog.items(ids)[ids[3]].metadata.taken_at == TAKEN

@@ -1,0 +1,261 @@
+"""Filters as SQL over the catalogue's tables, for SQLAlchemy and for the quick reader alike.
+
+A compiled filter is text with named parameters, since a question that is filtered should not wait
+for SQLAlchemy either. Only the tables that it needs are joined: a million rows are gone through in
+tenths of a second, and a million look-ups in another table are not.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from retrieval.catalog.facts import KEYWORDS
+from retrieval.catalog.records import Root
+from retrieval.query import filters as f
+
+EARTH_RADIUS_KM = 6371.0088
+_KM_A_DEGREE = math.pi * EARTH_RADIUS_KM / 180
+_SQUARE = 1.05
+_ALIKE = {"jpg": ("jpg", "jpeg"), "jpeg": ("jpg", "jpeg"), "tif": ("tif", "tiff"),
+          "tiff": ("tif", "tiff"), "heic": ("heic", "heif"), "heif": ("heic", "heif")}  # fmt: skip
+_PATH = "CAST(files.path AS TEXT)"
+# What is behind the last slash: rtrim takes away all but slashes from the end.
+_NAME = f"substr({_PATH}, length(rtrim({_PATH}, replace({_PATH}, '/', ''))) + 1)"
+
+
+@dataclass
+class CompiledFilter:
+    """A condition in SQL, its named parameters, and the columns of `items` that it asks for."""
+
+    condition: str = ""
+    parameters: dict[str, Any] = field(default_factory=dict)
+    columns: set[str] = field(default_factory=set)
+    needs_files: bool = False
+
+    @property
+    def statement(self) -> str:
+        """What selects the ids that fit, ascending."""
+        joined = " JOIN files ON files.id = items.file_id" if self.needs_files else ""
+        return f"SELECT items.id FROM items{joined} WHERE {self.condition} ORDER BY items.id"
+
+
+def compile_filter(filter_: f.Filter, roots: Sequence[Root]) -> CompiledFilter:
+    """The filter as SQL, in a catalogue of these roots."""
+    compiler = _Compiler(roots)
+    compiler.compiled.condition = compiler.sql(filter_)
+    return compiler.compiled
+
+
+def register_functions(connection: sqlite3.Connection) -> None:
+    """Give a connection the functions that compiled filters call."""
+    connection.create_function("distance_km", 4, distance_km, deterministic=True)
+
+
+def distance_km(
+    latitude: float | None, longitude: float | None, other_latitude: float, other_longitude: float
+) -> float | None:
+    """Between two places in degrees, along a sphere: the haversine formula."""
+    if latitude is None or longitude is None:
+        return None
+    south, north = math.radians(latitude), math.radians(other_latitude)
+    east = math.radians(other_longitude - longitude)
+    half = (
+        math.sin((north - south) / 2) ** 2
+        + math.cos(south) * math.cos(north) * math.sin(east / 2) ** 2
+    )
+    return 2 * EARTH_RADIUS_KM * math.asin(min(1.0, math.sqrt(half)))
+
+
+class _Compiler:
+    """Collects the parameters of one filter."""
+
+    def __init__(self, roots: Sequence[Root]) -> None:
+        self.compiled = CompiledFilter()
+        self._roots = roots
+
+    def sql(self, filter_: f.Filter) -> str:
+        """The condition, true where it fits and false or NULL where not."""
+        return _RULES[type(filter_)](self, filter_)
+
+    def value(self, value: Any) -> str:
+        """A parameter's place in the text."""
+        name = f"p{len(self.compiled.parameters)}"
+        self.compiled.parameters[name] = value
+        return f":{name}"
+
+    def column(self, name: str) -> str:
+        """A column of `items`."""
+        self.compiled.columns.add(name)
+        return f"items.{name}"
+
+    # -- one rule for each condition ----------------------------------------------------------
+
+    def both(self, filter_: f.And) -> str:
+        return "(" + " AND ".join(self.sql(part) for part in filter_.parts) + ")"
+
+    def either(self, filter_: f.Or) -> str:
+        return "(" + " OR ".join(self.sql(part) for part in filter_.parts) + ")"
+
+    def none_of(self, filter_: f.Not) -> str:
+        # What is not known is NULL, which would else keep out what the part does not fit.
+        return f"NOT coalesce({self.sql(filter_.part)}, 0)"
+
+    def below(self, filter_: f.Below) -> str:
+        self.compiled.needs_files = True
+        places = []
+        for root in self._roots:
+            if root.path == filter_.folder or filter_.folder in root.path.parents:
+                places.append(f"files.root_id = {self.value(root.id)}")
+            elif root.path in filter_.folder.parents:
+                path = os.fsencode(filter_.folder.relative_to(root.path).as_posix())
+                # "0" follows "/": this range holds just the paths that begin with "path/".
+                first, last = self.value(path + b"/"), self.value(path + b"0")
+                places.append(
+                    f"(files.root_id = {self.value(root.id)} AND (files.path = {self.value(path)}"
+                    f" OR (files.path >= {first} AND files.path < {last})))"
+                )
+        return f"({' OR '.join(places)})" if places else "0"
+
+    def name(self, filter_: f.Name) -> str:
+        self.compiled.needs_files = True
+        return f"lower({_NAME}) GLOB {self.value(_ascii_lower(filter_.pattern))}"
+
+    def file_type(self, filter_: f.FileType) -> str:
+        self.compiled.needs_files = True
+        suffix = filter_.suffix.lower()
+        ends = [
+            f"lower({_PATH}) GLOB {self.value(f'*.{alike}')}"
+            for alike in _ALIKE.get(suffix, (suffix,))
+        ]
+        return f"({' OR '.join(ends)})"
+
+    def taken(self, filter_: f.Taken) -> str:
+        column = self.column("taken_at")
+        bounds = [f"{column} IS NOT NULL"]
+        if filter_.after is not None:
+            bounds.append(f"{column} >= {self.value(_as_stored(filter_.after))}")
+        if filter_.before is not None:
+            bounds.append(f"{column} < {self.value(_as_stored(filter_.before))}")
+        return f"({' AND '.join(bounds)})"
+
+    def time_of_day(self, filter_: f.TimeOfDay) -> str:
+        hour = f"CAST(substr({self.column('taken_at')}, 12, 2) AS INTEGER)"
+        start, end = self.value(filter_.start), self.value(filter_.end)
+        joined = "AND" if filter_.start < filter_.end else "OR"
+        return f"({hour} >= {start} {joined} {hour} < {end})"
+
+    def month(self, filter_: f.Month) -> str:
+        months = ", ".join(self.value(month) for month in sorted(filter_.months))
+        return f"CAST(substr({self.column('taken_at')}, 6, 2) AS INTEGER) IN ({months})"
+
+    def camera(self, filter_: f.Camera) -> str:
+        make, model = self.column("camera_make"), self.column("camera_model")
+        both = f"coalesce({make}, '') || ' ' || coalesce({model}, '')"
+        return f"({both}) LIKE {self.value(_containing(filter_.text))} ESCAPE '\\'"
+
+    def lens(self, filter_: f.Lens) -> str:
+        return f"{self.column('lens')} LIKE {self.value(_containing(filter_.text))} ESCAPE '\\'"
+
+    def near(self, filter_: f.Near) -> str:
+        reach = filter_.radius_km / _KM_A_DEGREE
+        south, north = filter_.latitude - reach, filter_.latitude + reach
+        # A circle reaches furthest in longitude off its centre; one around a pole, everywhere.
+        if south <= -90 or north >= 90:
+            west, east = -180.0, 180.0
+        else:
+            share = math.sin(math.radians(reach)) / math.cos(math.radians(filter_.latitude))
+            wide = math.degrees(math.asin(min(1.0, share)))
+            west, east = _wrapped(filter_.longitude - wide), _wrapped(filter_.longitude + wide)
+        box = self._box(max(south, -90.0), west, min(north, 90.0), east)
+        place = f"{self.column('latitude')}, {self.column('longitude')}"
+        centre = f"{self.value(filter_.latitude)}, {self.value(filter_.longitude)}"
+        radius = self.value(filter_.radius_km)
+        return f"({box} AND distance_km({place}, {centre}) <= {radius})"
+
+    def in_box(self, filter_: f.InBox) -> str:
+        return self._box(filter_.south, filter_.west, filter_.north, filter_.east)
+
+    def _box(self, south: float, west: float, north: float, east: float) -> str:
+        latitude, longitude = self.column("latitude"), self.column("longitude")
+        joined = "AND" if west <= east else "OR"
+        return (
+            f"({latitude} >= {self.value(south)} AND {latitude} <= {self.value(north)}"
+            f" AND ({longitude} >= {self.value(west)} {joined} {longitude} <= {self.value(east)}))"
+        )
+
+    def megapixels(self, filter_: f.Megapixels) -> str:
+        return self._between("items.width_px * items.height_px / 1e6", filter_.least, filter_.most)
+
+    def aspect(self, filter_: f.Aspect) -> str:
+        ratio = "CAST(items.width_px AS REAL) / items.height_px"
+        return self._between(ratio, filter_.least, filter_.most)
+
+    def shaped(self, filter_: f.Shaped) -> str:
+        ratio = "CAST(items.width_px AS REAL) / items.height_px"
+        if filter_.shape == "square":
+            return self._between(ratio, 1 / _SQUARE, _SQUARE)
+        side = f"< {self.value(1 / _SQUARE)}" if filter_.shape == "portrait" else (
+            f"> {self.value(_SQUARE)}"
+        )  # fmt: skip
+        return f"{ratio} {side}"
+
+    def rating(self, filter_: f.Rating) -> str:
+        return self._between(self.column("rating"), filter_.least, filter_.most)
+
+    def tagged(self, filter_: f.Tagged) -> str:
+        self.compiled.columns.add(KEYWORDS)
+        tag = self.value(filter_.tag.strip())
+        return f"items.id IN (SELECT item_id FROM tags WHERE tag = {tag} COLLATE NOCASE)"
+
+    def _between(self, amount: str, least: float, most: float) -> str:
+        bounds = [f"{amount} >= {self.value(least)}"]
+        if most < math.inf:
+            bounds.append(f"{amount} <= {self.value(most)}")
+        return f"({' AND '.join(bounds)})"
+
+
+_RULES: dict[type[f.Filter], Callable[[_Compiler, Any], str]] = {
+    f.And: _Compiler.both,
+    f.Or: _Compiler.either,
+    f.Not: _Compiler.none_of,
+    f.Below: _Compiler.below,
+    f.Name: _Compiler.name,
+    f.FileType: _Compiler.file_type,
+    f.Taken: _Compiler.taken,
+    f.TimeOfDay: _Compiler.time_of_day,
+    f.Month: _Compiler.month,
+    f.Camera: _Compiler.camera,
+    f.Lens: _Compiler.lens,
+    f.Near: _Compiler.near,
+    f.InBox: _Compiler.in_box,
+    f.Megapixels: _Compiler.megapixels,
+    f.Aspect: _Compiler.aspect,
+    f.Shaped: _Compiler.shaped,
+    f.Rating: _Compiler.rating,
+    f.Tagged: _Compiler.tagged,
+}
+
+
+def _as_stored(moment: datetime) -> str:
+    """As SQLAlchemy writes a DateTime to SQLite, so that text compares as time does."""
+    return moment.isoformat(" ", "microseconds")
+
+
+def _containing(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{escaped}%"
+
+
+def _ascii_lower(text: str) -> str:
+    # SQLite's lower() knows ASCII alone.
+    return "".join(letter.lower() if letter.isascii() else letter for letter in text)
+
+
+def _wrapped(longitude: float) -> float:
+    return (longitude + 180) % 360 - 180
