@@ -7,6 +7,7 @@ on disk in step with it.
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -26,6 +27,8 @@ _LARGEST_BEAM = 4096
 # The label of a vector that was removed from a graph, which cannot do without its node.
 _REMOVED = -1
 _ANY_ID = 2**62
+# So many vectors are compared one by one in a few milliseconds.
+_SCANNED_WHOLE = 50_000
 
 
 class FaissIndex:
@@ -125,7 +128,7 @@ class FaissIndex:
             labels = self._labels()
             kept: Ids = labels[labels != _REMOVED]
             return kept
-        lists = faiss.extract_index_ivf(self._index).invlists
+        lists = faiss_ivf(self._index).invlists
         found = [
             faiss.rev_swig_ptr(lists.get_ids(place), lists.list_size(place)).copy()
             for place in range(lists.nlist)
@@ -135,6 +138,7 @@ class FaissIndex:
 
     def add(self, ids: Ids, vectors: Vectors) -> None:
         """Add vectors, (n, dim), under ids, int64 (n,), that it does not hold yet."""
+        self.__dict__.pop("_list_of_id", None)
         if len(ids):
             self._index.add_with_ids(
                 np.ascontiguousarray(vectors, dtype=np.float32),
@@ -143,6 +147,7 @@ class FaissIndex:
 
     def remove(self, ids: Ids) -> int:
         """Drop these ids; returns how many it held."""
+        self.__dict__.pop("_list_of_id", None)
         if not len(ids) or not len(self):
             return 0
         if self._family == HNSW:
@@ -174,11 +179,13 @@ class FaissIndex:
     ) -> tuple[Vectors, Ids]:
         """The k nearest of each query, (q, dim); see `VectorIndex.search`.
 
-        Among some, `within`, every one of them is compared with the question: where an index
+        Among a few, `within`, every one of them is compared with the question: where an index
         looks first there may be none, since a folder's pictures may all lie far from a question.
+        Among many, an inverted file looks into the nearest lists until it has met as many of them
+        as it would meet vectors without the restriction.
         """
         if within is not None and without is not None:
-            within, without = np.setdiff1d(within, without), None
+            within, without = within[~np.isin(within, without, assume_unique=True)], None
         wanted = min(k, len(self) if within is None else min(len(self), len(within)))
         if wanted == 0:
             return (
@@ -189,6 +196,8 @@ class FaissIndex:
         selector = self._selector(within, without)
         if within is None or not self.effort:
             scores, ids = self._look(asked, wanted, selector, self.effort)
+        elif self._family == IVF and len(within) > _SCANNED_WHOLE:
+            scores, ids = self._look(asked, wanted, selector, self._effort_among(asked, within))
         else:
             scores, ids = self._scan(asked, wanted, selector)
         scores[ids < 0] = -np.inf
@@ -232,6 +241,34 @@ class FaissIndex:
         scores, found = flat.search(queries, k, params=faiss.SearchParameters(sel=places))
         return scores, np.where(found < 0, -1, self._labels()[found])
 
+    def _effort_among(self, queries: Vectors, within: Ids) -> int:
+        """How many lists to look into so that enough of these ids are met, for every question."""
+        inverted = faiss_ivf(self._index)
+        held = within[within < len(self._list_of_id)]
+        lists = self._list_of_id[held]
+        met = np.bincount(lists[lists >= 0], minlength=inverted.nlist)
+        _, nearest = inverted.quantizer.search(queries, inverted.nlist)
+        target = self.effort * len(self) / inverted.nlist
+        reached = np.cumsum(met[nearest], axis=1) >= min(target, met.sum())
+        return int(reached.argmax(axis=1).max()) + 1
+
+    @cached_property
+    def _list_of_id(self) -> NDArray[np.int32]:
+        """The inverted list that each id lies in, -1 for ids that it does not hold."""
+        import faiss
+
+        lists = faiss_ivf(self._index).invlists
+        found = [
+            (place, faiss.rev_swig_ptr(lists.get_ids(place), lists.list_size(place)))
+            for place in range(lists.nlist)
+            if lists.list_size(place)
+        ]
+        highest = max((int(ids.max()) for _, ids in found), default=-1)
+        list_of = np.full(highest + 1, -1, dtype=np.int32)
+        for place, ids in found:
+            list_of[ids] = place
+        return list_of
+
     def _selector(self, within: Ids | None, without: Ids | None) -> faiss.IDSelector | None:
         import faiss
 
@@ -255,9 +292,16 @@ def _bitmap(ids: Ids) -> faiss.IDSelector:
     """Ids as one bit each, FAISS's quickest test; ids are row numbers, so the bits are few."""
     import faiss
 
-    bits = np.zeros(int(ids.max(initial=0)) // 8 + 1, dtype=np.uint8)
-    np.bitwise_or.at(bits, ids >> 3, (1 << (ids & 7)).astype(np.uint8))
-    return faiss.IDSelectorBitmap(bits)
+    is_in = np.zeros(int(ids.max(initial=0)) + 1, dtype=bool)
+    is_in[ids] = True
+    return faiss.IDSelectorBitmap(np.packbits(is_in, bitorder="little"))
+
+
+def faiss_ivf(index: faiss.Index) -> faiss.IndexIVF:
+    """The inverted file inside of an index."""
+    import faiss
+
+    return faiss.extract_index_ivf(index)
 
 
 def _padded(found: NDArray[Any], k: int, filler: float) -> NDArray[Any]:
