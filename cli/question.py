@@ -11,6 +11,7 @@ import click
 
 if TYPE_CHECKING:
     from retrieval.query.parse import ParsedQuestion
+    from retrieval.query.query import Query
 
 # `key:`, maybe after a minus, as `-tag:people`.
 _TERM = re.compile(r"-?([a-z]+):.", re.IGNORECASE | re.DOTALL)
@@ -37,7 +38,7 @@ def with_negations(args: Sequence[str]) -> list[str]:
 
 
 def read_question(
-    words: Sequence[str], filter_text: str | None, image: Path | None
+    words: Sequence[str], filter_text: str | None, pictures: Sequence[Path]
 ) -> tuple[str | Path | None, ParsedQuestion]:
     """What is asked, None where only conditions are, and the conditions.
 
@@ -50,15 +51,29 @@ def read_question(
     if filter_text is not None:
         own = parse_filter(filter_text)
         parsed = ParsedQuestion(parsed.words, own if parsed.filter is None else parsed.filter & own)
-    if image is not None and parsed.words:
-        raise click.UsageError("Ask with words or with --image FILE, not with both.")
-    if image is not None:
-        return image, parsed
+    if pictures and not parsed.words:
+        return pictures[0], parsed
     if not words and parsed.filter is None:
         raise click.UsageError('Ask with words, as "a dog on a beach", or with --image FILE.')
     if not parsed.words and parsed.filter is None:
         raise click.UsageError("The question is empty: say what is to be seen on the picture.")
     return parsed.words or None, parsed
+
+
+def composed(question: str | Path, pictures: Sequence[Path], unwanted: Sequence[str]) -> Query:
+    """The question with pictures that are to be like it, and without what is not wanted."""
+    from retrieval.query.negation import read_negation
+    from retrieval.query.query import Query
+
+    query = read_negation(question) if isinstance(question, str) else Query.of(question)
+    for picture in pictures:
+        if picture is not question:
+            query = query.like(picture)
+    for words in unwanted:
+        if not words.strip():
+            raise click.UsageError("--not is empty: say what is not to be seen.")
+        query = query.minus(words)
+    return query
 
 
 def _with_quotes(word: str, *, alone: bool) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from numbers import Integral, Real
 
@@ -52,6 +52,12 @@ def check_count(name: str, value: object) -> None:
         raise TypeError(f"{name} is a whole number, not {value!r}.")
     if int(value) < 1:
         raise ValueError(f"{name} is at least 1, not {value}.")
+
+
+def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
+    """Raise ValueError unless the argument is one of the words."""
+    if value not in choices:
+        raise ValueError(f"{name} is one of {', '.join(choices)}, not {value!r}.")
 
 
 def check_min_score(value: object) -> None:

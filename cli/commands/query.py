@@ -12,12 +12,13 @@ import click
 
 from cli.output.links import linked, shows_links
 from cli.output.terminal import count, write_json, write_raw_path
-from cli.question import QuestionCommand, read_question
+from cli.question import QuestionCommand, composed, read_question
 from retrieval.search.hit import Hit
 from retrieval.storage.paths import show_path
 
 if TYPE_CHECKING:
     from retrieval.query.filters import Filter
+    from retrieval.search.compose import Fusion
     from retrieval.search.explain import Explanation
 
 DATE = click.DateTime(["%Y-%m-%d", "%Y-%m", "%Y"])
@@ -29,7 +30,29 @@ DATE = click.DateTime(["%Y-%m-%d", "%Y-%m", "%Y"])
     "--image",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Ask with a picture instead of words.",
+    help="Ask with a picture, instead of words or together with them.",
+)
+@click.option(
+    "--like",
+    "likes",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="And like this picture, together with the words. Repeatable.",
+)
+@click.option(
+    "--not",
+    "unwanted",
+    multiple=True,
+    metavar="WORDS",
+    help="Push back pictures that show this. Repeatable; `a beach without people` means the same.",
+)
+@click.option(
+    "--fusion",
+    type=click.Choice(["average", "rrf"]),
+    default="average",
+    show_default=True,
+    help="Of words and pictures together: all of it in one picture, or any of it (rrf).",
 )
 @click.option(
     "-k",
@@ -96,6 +119,9 @@ def command(
     index_dir: str | None,
     words: tuple[str, ...],
     image: Path | None,
+    likes: tuple[Path, ...],
+    unwanted: tuple[str, ...],
+    fusion: Fusion,
     limit: int,
     within: str | None,
     filter_text: str | None,
@@ -117,7 +143,8 @@ def command(
     lens: near: box: size: aspect: is: rating: tag:, each with - before it to turn it around, and
     `or` and brackets between them. Conditions alone list the pictures that fit, newest first.
     """
-    question, parsed = read_question(words, filter_text, image)
+    pictures = [*([image] if image is not None else []), *likes]
+    question, parsed = read_question(words, filter_text, pictures)
     if as_json and (only_paths or with_nul):
         raise click.UsageError("Choose one of --json and --paths (or -0): they are two outputs.")
     if after is not None and before is not None and after >= before:
@@ -130,7 +157,7 @@ def command(
         else:
             assert question is not None
             hits = engine.search(
-                question,
+                composed(question, pictures, unwanted),
                 limit,
                 within=within,
                 after=after,
@@ -139,6 +166,7 @@ def command(
                 min_score=min_score,
                 rerank=rerank,
                 candidates=candidates,
+                fusion=fusion,
             )
         explanations = engine.explain_many(hits) if with_places else [None] * len(hits)
         if after is not None or before is not None or _asks_for_times(parsed.filter):

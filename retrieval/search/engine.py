@@ -11,28 +11,38 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.arguments import (
+    check_choice,
     check_count,
     check_min_score,
     check_query,
     check_rerank,
     check_texts,
     check_times,
-    check_words,
 )
 from retrieval.catalog.records import Item
 from retrieval.encoders.base import Encoder, Preloadable, TextEncoder, TextEncoding
-from retrieval.errors import ImageError, MmsearchError
+from retrieval.errors import MmsearchError
 from retrieval.index import Index
 from retrieval.query.filters import Filter
+from retrieval.query.negation import read_negation
+from retrieval.query.query import Query
 from retrieval.rerankers.base import RerankQuery
 from retrieval.rerankers.registry import AUTO
+from retrieval.search.compose import (
+    FUSIONS,
+    POOL,
+    Fusion,
+    average,
+    push_back,
+    reciprocal_ranks,
+)
+from retrieval.search.encode import QueryEncoder
 from retrieval.search.hit import Hit
 from retrieval.search.rerank import RerankStage
 from retrieval.search.restrict import Restriction, as_filter
@@ -45,8 +55,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from retrieval.catalog import Catalog
-    from retrieval.images.decoder_pool import DecoderPool
-    from retrieval.images.preprocess import Preprocessing
     from retrieval.search.explain import Explanation
 
 DEFAULT_CANDIDATES = 50
@@ -67,7 +75,7 @@ class SearchEngine(Closing):
         self._reader = index.reader
         self._space = _Space(index)
         self._left: list[_Space] = []
-        self._decoders: DecoderPool | None = None
+        self._encode = QueryEncoder()
         self._process = os.getpid()
         self._snapshot: Snapshot | None = None
         self._snapshot_lock = threading.Lock()
@@ -106,6 +114,11 @@ class SearchEngine(Closing):
         return self._reader.full
 
     @property
+    def index(self) -> Index:
+        """The index that is asked."""
+        return self._index
+
+    @property
     def encoder(self) -> Encoder:
         """The encoder that questions go through."""
         return self._space.encoder
@@ -121,7 +134,7 @@ class SearchEngine(Closing):
 
     def search(
         self,
-        query: str | os.PathLike[str] | Image,
+        query: str | os.PathLike[str] | Image | Query,
         k: int = 10,
         *,
         within: str | os.PathLike[str] | None = None,
@@ -131,10 +144,14 @@ class SearchEngine(Closing):
         min_score: float | None = None,
         rerank: str = AUTO,
         candidates: int = DEFAULT_CANDIDATES,
+        fusion: Fusion = "average",
     ) -> list[Hit]:
         """The k pictures that answer best, best first.
 
-        `query` is words (a str), or a picture: a path (os.PathLike) or an open PIL image.
+        `query` is words (a str), or a picture: a path (os.PathLike) or an open PIL image; or a
+        `Query` of several of them, wanted and unwanted. Words that say what is not wanted, as
+        "a beach without people", are understood so; `Query.of` takes them as they are. `fusion` of
+        what is wanted: `average` finds pictures that show all of it, `rrf` any of it.
         `within` keeps to pictures below a folder, `after` and `before` to those taken at or after
         one time and before another, by the camera's clock; `filter` to those that fit a condition,
         as data or as text (`retrieval.query.parse`); `min_score` leaves out those whose
@@ -147,11 +164,11 @@ class SearchEngine(Closing):
         QueryError where the text of a filter makes no sense, TypeError or ValueError for arguments
         that make no sense.
         """
-        check_query(query)
+        asked = as_query(query)
         self._check(k, after, before, min_score, rerank, candidates)
-        text = query if isinstance(query, str) else None
-        only = self._restrict(within, after, before, filter)
-        return self._answer(query, text, k, only, min_score, rerank, candidates)
+        check_choice("fusion", fusion, FUSIONS)
+        only = self._restrict(within, after, before, _both(filter, asked.filter))
+        return self._answer(asked, k, only, min_score, rerank, candidates, fusion)
 
     def browse(self, filter: Filter | str, k: int = 10, *, offset: int = 0) -> list[Hit]:
         """The pictures that fit a condition, the newest first and undated ones last.
@@ -170,7 +187,7 @@ class SearchEngine(Closing):
 
     def search_many(
         self,
-        texts: Sequence[str],
+        texts: Sequence[str | Query],
         k: int = 10,
         *,
         within: str | os.PathLike[str] | None = None,
@@ -181,19 +198,26 @@ class SearchEngine(Closing):
         rerank: str = AUTO,
         candidates: int = DEFAULT_CANDIDATES,
     ) -> list[list[Hit]]:
-        """Answers to many texts, the very ones that `search` gives; a filter is applied once.
+        """Answers to many questions, the very ones that `search` gives.
 
         Raises what `search` raises.
         """
-        check_texts(texts)
-        for text in texts:
-            check_words(text)
+        if isinstance(texts, str):
+            check_texts(texts)
+        questions = [as_query(text) for text in texts]
         self._check(k, after, before, min_score, rerank, candidates)
-        if not texts:
-            return []
-        only = self._restrict(within, after, before, filter)
         # One by one: in a batch, rounding depends on the neighbours, and near ties change places.
-        return [self._answer(text, text, k, only, min_score, rerank, candidates) for text in texts]
+        return [
+            self._answer(
+                asked,
+                k,
+                self._restrict(within, after, before, _both(filter, asked.filter)),
+                min_score,
+                rerank,
+                candidates,
+            )
+            for asked in questions
+        ]
 
     def explain(self, hit: Hit) -> Explanation | None:
         """Where in a hit's picture each word of its question looked.
@@ -230,65 +254,25 @@ class SearchEngine(Closing):
     def close(self) -> None:
         """Let go of the index."""
         self._opening.join()
+        self._encode.close()
         with self._snapshot_lock:
             for space in (self._space, *self._left):
                 space.close()
-            if self._decoders is not None:
-                self._decoders.close()
-                self._decoders = None
         self._index.close()
 
     # -- inside -------------------------------------------------------------------------------
 
-    def _ask(self, query: str | os.PathLike[str] | Image) -> tuple[_Space, TextEncoding, Snapshot]:
-        """A question's encoding, and vectors of the same space to hold it against."""
+    def _ask(self, query: Query) -> tuple[_Space, _Encoded, Snapshot]:
+        """A question's encodings, and vectors of the same space to hold them against."""
         space = self._space
-        encoding = self._embed(query, space.encoder)
+        encoded = self._encode.encode(query, space.encoder)
         snapshot = self._present()
         if self._space is not space:
             # The index has moved to another model meanwhile.
             space = self._space
-            encoding = self._embed(query, space.encoder)
+            encoded = self._encode.encode(query, space.encoder)
             snapshot = self._present()
-        return space, encoding, snapshot
-
-    def _embed(self, query: str | os.PathLike[str] | Image, encoder: Encoder) -> TextEncoding:
-        """The question's encoding; a picture has a vector and no words."""
-        if isinstance(query, str):
-            return encoder.encode_texts([query])
-        pixels = self._pixels(query, encoder.preprocessing)
-        return TextEncoding(encoder.encode_images(pixels[np.newaxis]).vectors)
-
-    def _pixels(
-        self, query: os.PathLike[str] | Image, preprocessing: Preprocessing
-    ) -> NDArray[np.uint8]:
-        """What the encoder sees of the picture that is asked with.
-
-        A file may come from anybody, so it is decoded where it can do no harm; a picture that the
-        caller has opened has been decoded already.
-        """
-        if not isinstance(query, os.PathLike):
-            # Here, since words need no Pillow.
-            from retrieval.images.decode import read_image, to_pixels
-
-            return to_pixels(read_image(query), preprocessing)
-        path = Path(query)
-        try:
-            return self._decoder().decode(path.read_bytes(), preprocessing).pixels
-        except OSError as error:
-            raise ImageError(
-                "unreadable", f"{path} cannot be read ({error.strerror or error})."
-            ) from error
-        except ImageError as error:
-            raise ImageError(error.kind, f"{path} cannot be used: {error.reason}.") from error
-
-    def _decoder(self) -> DecoderPool:
-        from retrieval.images.decoder_pool import DecoderPool
-
-        with self._snapshot_lock:
-            if self._decoders is None:
-                self._decoders = DecoderPool(processes=1)
-            return self._decoders
+        return space, encoded, snapshot
 
     def _check(
         self,
@@ -320,32 +304,79 @@ class SearchEngine(Closing):
 
     def _answer(
         self,
-        query: str | os.PathLike[str] | Image,
-        text: str | None,
+        query: Query,
         k: int,
         only: Ids | None,
         min_score: float | None,
         rerank: str,
         candidates: int,
+        fusion: Fusion = "average",
     ) -> list[Hit]:
-        """Both stages for one question, and its words where it has some."""
-        space, encoding, snapshot = self._ask(query)
+        """Both stages for one question."""
+        space, (wanted, unwanted), snapshot = self._ask(query)
+        # One text is looked at again; several have no score together.
+        text = query.wanted[0].words if len(query.wanted) == 1 else None
         reranker = None if text is None else space.rerank.reranker(rerank)
         n = k if reranker is None else max(k, candidates)
-        similarities, ids = snapshot.index.search(encoding.vectors, n, within=only)
-        images, first = self._found(similarities[0], ids[0], min_score)
-        scores = np.asarray(first, dtype=np.float64)
+        images, first = self._candidates(query, wanted, snapshot, n, only, min_score, fusion)
+        pushed = self._pushed_back(query, images, unwanted)
+        order = np.argsort(pushed - np.asarray(first), kind="stable")
+        images, first = [images[i] for i in order], [first[i] for i in order]
+        pushed = pushed[order]
+        scores = np.asarray(first, dtype=np.float64) - pushed
         if reranker is not None and text is not None and images:
             looked = space.rerank.rescore(
-                reranker, RerankQuery(text, encoding), images[:candidates], first[:candidates]
+                reranker, RerankQuery(text, wanted[0]), images[:candidates], first[:candidates]
             )
-            scores = rank_above_rest(looked, scores[candidates:])
-        order = np.argsort(-scores, kind="stable")[:k]
+            scores = rank_above_rest(looked - pushed[:candidates], scores[candidates:])
+        best = np.argsort(-scores, kind="stable")[:k]
         ranked_by = None if reranker is None else rerank
         return [
-            _hit(rank, images[i], float(scores[i]), first[i], text, ranked_by)
-            for rank, i in enumerate(order.tolist(), start=1)
+            _hit(rank, images[i], float(scores[i]), first[i], query.words, ranked_by)
+            for rank, i in enumerate(best.tolist(), start=1)
         ]
+
+    def _candidates(
+        self,
+        query: Query,
+        wanted: list[TextEncoding],
+        snapshot: Snapshot,
+        n: int,
+        only: Ids | None,
+        min_score: float | None,
+        fusion: Fusion,
+    ) -> tuple[list[Item], list[float]]:
+        """The pictures that show most of what is wanted, and how much."""
+        n = n if query.is_plain else max(n, POOL)
+        weights = [term.weight for term in query.wanted]
+        vectors = np.concatenate([encoding.vectors for encoding in wanted])
+        if fusion == "rrf" and len(wanted) > 1:
+            _, found = snapshot.index.search(vectors, n, within=only)
+            rankings = [[id_ for id_ in row if id_ >= 0] for row in found.tolist()]
+            fused = reciprocal_ranks(rankings, weights)
+            ids = np.array(sorted(fused, key=fused.__getitem__, reverse=True), dtype=np.int64)
+            scores = np.array([fused[id_] for id_ in ids.tolist()], dtype=np.float32)
+        else:
+            question = vectors if len(wanted) == 1 else average(vectors, weights)
+            similarities, found = snapshot.index.search(question, n, within=only)
+            ids, scores = found[0], similarities[0]
+        return self._found(scores, ids, min_score)
+
+    def _pushed_back(
+        self, query: Query, images: list[Item], unwanted: list[TextEncoding]
+    ) -> NDArray[np.float64]:
+        """What is taken from each picture's score for showing what is not wanted."""
+        if not unwanted:
+            return np.zeros(len(images))
+        stored = self._reader.vectors([image.id for image in images])
+        dim = unwanted[0].vectors.shape[1]
+        # One that was removed meanwhile shows nothing.
+        shown = [stored.get(image.id, np.zeros(dim, np.float16)) for image in images]
+        return push_back(
+            np.array(shown, dtype=np.float32).reshape(len(images), dim),
+            np.concatenate([encoding.vectors for encoding in unwanted]),
+            [term.weight for term in query.unwanted],
+        )
 
     def _found(
         self, similarities: NDArray[np.float32], ids: Ids, min_score: float | None
@@ -391,6 +422,9 @@ class SearchEngine(Closing):
             return self._snapshot
 
 
+_Encoded = tuple[list[TextEncoding], list[TextEncoding]]
+
+
 class _Space:
     """What an engine asks through in one embedding space: its encoder and its rerankers."""
 
@@ -418,6 +452,21 @@ class _Space:
         with self._lock:
             if self._rerank is not None:
                 self._rerank.close()
+
+
+def as_query(query: object) -> Query:
+    """What is asked, as data. Raises TypeError or ValueError for what is no question."""
+    if isinstance(query, Query):
+        return query
+    check_query(query)
+    return read_negation(query) if isinstance(query, str) else Query.of(query)  # type: ignore[arg-type]
+
+
+def _both(first: Filter | str | None, second: Filter | None) -> Filter | None:
+    """A filter that both fit."""
+    if first is None or second is None:
+        return second if first is None else as_filter(first)
+    return as_filter(first) & second
 
 
 def rank_above_rest(looked: NDArray[np.float64], rest: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -33,9 +33,10 @@ if TYPE_CHECKING:
 READ_VERSION = 3
 _IDS_A_STATEMENT = 500
 
-_ENCODER = """
-SELECT name, dim, fingerprint FROM spaces
-WHERE id = coalesce((SELECT CAST(value AS INTEGER) FROM info WHERE key = 'space'), 1)
+_SPACE = "coalesce((SELECT CAST(value AS INTEGER) FROM info WHERE key = 'space'), 1)"
+_ENCODER = f"SELECT name, dim, fingerprint FROM spaces WHERE id = {_SPACE}"
+_VECTORS = f"""
+SELECT item_id, vector FROM embeddings WHERE space_id = {_SPACE} AND item_id IN ({{marks}})
 """
 _GENERATION = "SELECT value FROM info WHERE key = 'generation'"
 _ITEMS = f"""
@@ -134,6 +135,17 @@ class QuickReader(Closing):
         if rows is None:
             return self.full.ids_matching(filter_)
         return np.fromiter((row[0] for row in rows), dtype=np.int64, count=len(rows))
+
+    def vectors(self, ids: Sequence[int]) -> dict[int, NDArray[np.float16]]:
+        """See `Catalog.vectors`."""
+        found: dict[int, NDArray[np.float16]] = {}
+        for start in range(0, len(ids), _IDS_A_STATEMENT):
+            chunk = list(ids[start : start + _IDS_A_STATEMENT])
+            rows = self._rows(_VECTORS.format(marks=",".join("?" * len(chunk))), chunk)
+            if rows is None:
+                return self.full.vectors(ids)
+            found |= {id_: np.frombuffer(vector, dtype="<f2") for id_, vector in rows}
+        return found
 
     def newest(self, ids: NDArray[np.int64], count: int, offset: int = 0) -> list[Item]:
         """Of the items with these ids, `count` from `offset` on, the latest taken first.

@@ -1,0 +1,47 @@
+"""What an English question says that it does not want: "a beach without people".
+
+By rule, on the words alone: `without`, `with no`, `but no`, `but not`, `not`, `no` and `except`
+take what follows, up to a comma or a word that goes on with something else.
+"""
+
+from __future__ import annotations
+
+import re
+
+from retrieval.query.query import Query
+
+_ENDS = (
+    r"(?=\s*(?:[,;.!?]|\band\s+with\b|\bwith\b|\bbut\b|\bon\b|\bin\b|\bat\b|\bnear\b|\bunder\b|$))"
+)
+_NEGATED = re.compile(
+    r"\s*(?:\b(?:and|but)\s+)?"
+    r"\b(?:without|with(?:out)?\s+no|with\s+not|no|not|except(?:\s+for)?)\s+"
+    rf"(?:any\s+|a\s+|an\s+|the\s+)?(?P<what>[^,;.!?]+?){_ENDS}",
+    re.IGNORECASE,
+)
+# "a beach without people and dogs" wants neither.
+_BETWEEN = re.compile(
+    r"\s*(?:,|\bor\b|\band\b|\bnor\b)\s*(?:no\s+|any\s+|a\s+|an\s+|the\s+)?", re.I
+)
+# A "not" before these is no negation of a thing: "not far from", "not only".
+_NO_THING = re.compile(r"^(?:far|only|yet|just|even|quite|much|many|so|too|very)\b", re.IGNORECASE)
+
+
+def read_negation(text: str) -> Query:
+    """The question with what it does not want set apart; without a negation, as it is."""
+    unwanted: list[str] = []
+
+    def take(match: re.Match[str]) -> str:
+        what = match["what"].strip()
+        if _NO_THING.match(what):
+            return match.group()
+        unwanted.extend(part for part in _BETWEEN.split(what) if part)
+        return ""
+
+    rest = " ".join(_NEGATED.sub(take, text).split()).strip(" ,;")
+    if not unwanted or not rest:
+        return Query.of(text)
+    query = Query.of(rest)
+    for what in unwanted:
+        query = query.minus(what)
+    return query

@@ -1,0 +1,84 @@
+"""What is asked with as vectors: words by the text tower, pictures by the picture tower."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.encoders.base import Encoder, TextEncoding
+from retrieval.errors import ImageError
+from retrieval.query.query import Query, Term
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from retrieval.images.decoder_pool import DecoderPool
+    from retrieval.images.preprocess import Preprocessing
+
+
+class QueryEncoder:
+    """Encodes the parts of questions. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._decoders: DecoderPool | None = None
+        self._lock = threading.Lock()
+
+    def encode(
+        self, query: Query, encoder: Encoder
+    ) -> tuple[list[TextEncoding], list[TextEncoding]]:
+        """The encodings, of one row each, of what is wanted and of what is not.
+
+        Raises ImageError where a picture cannot be read.
+        """
+        return (
+            [self._encode(term, encoder) for term in query.wanted],
+            [self._encode(term, encoder) for term in query.unwanted],
+        )
+
+    def close(self) -> None:
+        """End the process that decodes."""
+        with self._lock:
+            if self._decoders is not None:
+                self._decoders.close()
+                self._decoders = None
+
+    def _encode(self, term: Term, encoder: Encoder) -> TextEncoding:
+        """One part alone, since in a batch its vector would depend on the others."""
+        if isinstance(term.value, str):
+            return encoder.encode_texts([term.value])
+        pixels = self._pixels(term.value, encoder.preprocessing)
+        return TextEncoding(encoder.encode_images(pixels[np.newaxis]).vectors)
+
+    def _pixels(self, picture: Path | Image, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+        """What the encoder sees of a picture that is asked with.
+
+        A file may come from anybody, so it is decoded where it can do no harm; a picture that the
+        caller has opened has been decoded already.
+        """
+        if not isinstance(picture, os.PathLike):
+            # Here, since words need no Pillow.
+            from retrieval.images.decode import read_image, to_pixels
+
+            return to_pixels(read_image(picture), preprocessing)
+        path = Path(picture)
+        try:
+            return self._decoder().decode(path.read_bytes(), preprocessing).pixels
+        except OSError as error:
+            raise ImageError(
+                "unreadable", f"{path} cannot be read ({error.strerror or error})."
+            ) from error
+        except ImageError as error:
+            raise ImageError(error.kind, f"{path} cannot be used: {error.reason}.") from error
+
+    def _decoder(self) -> DecoderPool:
+        from retrieval.images.decoder_pool import DecoderPool
+
+        with self._lock:
+            if self._decoders is None:
+                self._decoders = DecoderPool(processes=1)
+            return self._decoders
