@@ -21,6 +21,7 @@ from retrieval.errors import (
     IndexBusyError,
     IndexMissingError,
     MmsearchError,
+    QueryError,
     StorageError,
     UnknownModelError,
 )
@@ -28,8 +29,12 @@ from retrieval.errors import (
 if TYPE_CHECKING:
     from indexer.pipeline.run import index_folders
     from indexer.report import IndexReport, Progress
+    from indexer.upgrade import upgrade_index
     from retrieval.encoders.base import Encoder
     from retrieval.encoders.registry import load_encoder
+    from retrieval.query.filters import Filter
+    from retrieval.query.parse import parse_filter
+    from retrieval.query.query import Query
     from retrieval.search.engine import SearchEngine
     from retrieval.search.explain import Explanation
     from retrieval.search.hit import Hit
@@ -39,12 +44,16 @@ if TYPE_CHECKING:
 _LAZY = {
     "Encoder": "retrieval.encoders.base",
     "Explanation": "retrieval.search.explain",
+    "Filter": "retrieval.query.filters",
     "Hit": "retrieval.search.hit",
     "IndexReport": "indexer.report",
     "Progress": "indexer.report",
+    "Query": "retrieval.query.query",
     "SearchEngine": "retrieval.search.engine",
     "index_folders": "indexer.pipeline.run",
     "load_encoder": "retrieval.encoders.registry",
+    "parse_filter": "retrieval.query.parse",
+    "upgrade_index": "indexer.upgrade",
 }
 
 __all__ = [
@@ -53,6 +62,7 @@ __all__ = [
     "Encoder",
     "EncoderMismatchError",
     "Explanation",
+    "Filter",
     "Hit",
     "ImageError",
     "IndexBusyError",
@@ -60,12 +70,16 @@ __all__ = [
     "IndexReport",
     "MmsearchError",
     "Progress",
+    "Query",
+    "QueryError",
     "SearchEngine",
     "StorageError",
     "UnknownModelError",
     "__version__",
     "index_folders",
     "load_encoder",
+    "parse_filter",
+    "upgrade_index",
 ]
 
 

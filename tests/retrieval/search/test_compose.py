@@ -41,7 +41,9 @@ def test_what_is_first_everywhere_is_first_and_scores_one(rankings: list[list[in
     assert all(0 < score <= 1 + 1e-9 for score in scores.values())
 
 
-@given(st.lists(st.lists(st.floats(-1, 1, width=16), min_size=3, max_size=3).filter(any), min_size=1))
+@given(
+    st.lists(st.lists(st.floats(-1, 1, width=16), min_size=3, max_size=3).filter(any), min_size=1)
+)
 def test_only_what_shows_the_unwanted_is_pushed_back(rows: list[list[float]]) -> None:
     candidates = unit(*rows)
     taken = push_back(candidates, unit([1, 0, 0]), [1.0])
