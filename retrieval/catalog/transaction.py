@@ -248,10 +248,11 @@ class WriteTransaction:
     ) -> None:
         """Write the vectors, (n, dim), of items; those of another space where one is named."""
         halves = np.ascontiguousarray(vectors, dtype="<f2")
+        space = self._space if space_id is None else space_id
         rows = [
             {
                 "item_id": item_id,
-                "space_id": self._space if space_id is None else space_id,
+                "space_id": space,
                 "generation": self.generation,
                 "vector": half.tobytes(),
             }
