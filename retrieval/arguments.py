@@ -54,6 +54,14 @@ def check_count(name: str, value: object) -> None:
         raise ValueError(f"{name} is at least 1, not {value}.")
 
 
+def check_offset(value: object) -> None:
+    """Raise TypeError unless it is a whole number, ValueError where it is below 0."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"offset is a whole number, not {value!r}.")
+    if int(value) < 0:
+        raise ValueError(f"offset is at least 0, not {value}.")
+
+
 def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
     """Raise ValueError unless the argument is one of the words."""
     if value not in choices:

@@ -57,13 +57,14 @@ def push_back(
 ) -> NDArray[np.float64]:
     """What is to be taken from each candidate's score, float64 (n,), zero for most.
 
-    `candidates` (n, dim) and `unwanted` (u, dim) are unit vectors.
+    `candidates` (n, dim), the best first, and `unwanted` (u, dim) are unit vectors.
     """
     taken = np.zeros(len(candidates))
     if not len(candidates):
         return taken
     shown = candidates @ unwanted.T
-    usual = np.quantile(shown, _USUAL, axis=0)
+    # The first ones alone, so that the next page's answers are pushed back as this one's.
+    usual = np.quantile(shown[:POOL], _USUAL, axis=0)
     for column, weight in enumerate(weights):
         taken += _PUSH * weight * np.maximum(0.0, shown[:, column] - usual[column])
     return taken

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,12 +15,21 @@ from numpy.typing import NDArray
 from retrieval.encoders.base import Encoder, TextEncoding
 from retrieval.errors import ImageError
 from retrieval.query.query import Query, Term
+from retrieval.search.parallel import each
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     from retrieval.images.decoder_pool import DecoderPool
     from retrieval.images.preprocess import Preprocessing
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Encodings, of one row each, of what a question wants and of what it does not."""
+
+    wanted: list[TextEncoding]
+    unwanted: list[TextEncoding]
 
 
 class QueryEncoder:
@@ -28,16 +39,17 @@ class QueryEncoder:
         self._decoders: DecoderPool | None = None
         self._lock = threading.Lock()
 
-    def encode(
-        self, query: Query, encoder: Encoder
-    ) -> tuple[list[TextEncoding], list[TextEncoding]]:
-        """The encodings, of one row each, of what is wanted and of what is not.
+    def encode(self, queries: Sequence[Query], encoder: Encoder) -> list[Encoded]:
+        """The encodings of what each question wants and does not want.
 
         Raises ImageError where a picture cannot be read.
         """
-        return (
-            [self._encode(term, encoder) for term in query.wanted],
-            [self._encode(term, encoder) for term in query.unwanted],
+        return each(
+            lambda query: Encoded(
+                [self._encode(term, encoder) for term in query.wanted],
+                [self._encode(term, encoder) for term in query.unwanted],
+            ),
+            queries,
         )
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,7 @@ from retrieval.fusion.scores import Floats
 from retrieval.rerankers.base import Candidate, Reranker, RerankQuery
 from retrieval.rerankers.compact import CompactReranker
 from retrieval.rerankers.registry import AUTO, OFF, load_reranker
+from retrieval.search.parallel import each
 from retrieval.storage.index_dir import IndexDir
 from retrieval.storage.patch_tokens import PatchTokenStore, Tokens, fingerprint_of
 
@@ -25,6 +27,16 @@ if TYPE_CHECKING:
     from retrieval.search.explain import Explanation
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Looked:
+    """A question's candidates that are to be looked at again, with their similarities."""
+
+    reranker: Reranker
+    query: RerankQuery
+    images: Sequence[Item]
+    similarities: Sequence[float]
 
 
 class RerankStage:
@@ -53,28 +65,29 @@ class RerankStage:
                 self._rerankers[name] = load_reranker(name, self._encoder, self._location.folder)
             return self._rerankers[name]
 
-    def rescore(
-        self,
-        reranker: Reranker,
-        query: RerankQuery,
-        images: Sequence[Item],
-        similarities: Sequence[float],
-    ) -> Floats:
-        """Fused scores, float64 (n,), of a question's candidates in their order.
+    def look(self, asked: Sequence[Looked | None]) -> list[Floats | None]:
+        """Fused scores, float64 (n,), of each question's candidates in their order; None for None.
 
-        Where the reranker can look at none of them, the similarities; one line is logged.
+        Where a reranker can look at none of them, the similarities; one line is logged. Questions
+        whose reranker opens no files are looked at side by side, their tokens fetched at once.
         """
-        candidates = self._candidates(images, similarities, with_tokens=reranker.needs_tokens)
-        scores = reranker.rerank(query, candidates)
-        first = np.asarray(similarities, dtype=np.float64)
-        unseen = int(np.isnan(scores).sum())
-        if unseen:
-            what = "patch tokens are" if reranker.needs_tokens else "files are"
-            logger.warning(
-                "%d of %d candidates are ranked without a second look: their %s missing.",
-                unseen, len(scores), what,
-            )  # fmt: skip
-        return first if unseen == len(scores) else reranker.fusion.fuse(first, scores)
+        tokens = self._tokens_of(
+            sorted(
+                {
+                    image.id
+                    for look in asked
+                    if look is not None and look.reranker.needs_tokens
+                    for image in look.images
+                }
+            )
+        )
+
+        def rescore(look: Looked | None) -> Floats | None:
+            return None if look is None else _rescored(look, tokens)
+
+        if any(look is not None and look.reranker.needs_images for look in asked):
+            return [rescore(look) for look in asked]
+        return each(rescore, asked)
 
     def explain(
         self,
@@ -92,7 +105,8 @@ class RerankStage:
         reranker = self.reranker(name)
         if not isinstance(reranker, CompactReranker):
             return [None] * len(images)
-        return explain(reranker, query, self._candidates(images, similarities, with_tokens=True))
+        tokens = self._tokens_of([image.id for image in images])
+        return explain(reranker, query, _as_candidates(images, similarities, tokens))
 
     def close(self) -> None:
         """Let go of the cache of tokens."""
@@ -101,16 +115,9 @@ class RerankStage:
                 self._tokens.close()
                 self._tokens = None
 
-    def _candidates(
-        self, images: Sequence[Item], similarities: Sequence[float], *, with_tokens: bool
-    ) -> list[Candidate]:
-        tokens = self._tokens_of([image.id for image in images]) if with_tokens else {}
-        return [
-            Candidate(image.id, image.path, similarity, tokens.get(image.id))
-            for image, similarity in zip(images, similarities, strict=True)
-        ]
-
     def _tokens_of(self, ids: Sequence[int]) -> dict[int, Tokens]:
+        if not ids:
+            return {}
         with self._lock:
             if self._tokens is None:
                 # A question makes no file, and empties none: where the indexer has left none of
@@ -120,3 +127,30 @@ class RerankStage:
                 self._tokens = PatchTokenStore.open(self._location.tokens, self._fingerprint)
             cache = self._tokens
         return cache.get(ids)
+
+
+def _rescored(look: Looked, tokens: dict[int, Tokens]) -> Floats:
+    """One question's fused scores, float64 (n,)."""
+    reranker = look.reranker
+    candidates = _as_candidates(
+        look.images, look.similarities, tokens if reranker.needs_tokens else {}
+    )
+    scores = reranker.rerank(look.query, candidates)
+    first = np.asarray(look.similarities, dtype=np.float64)
+    unseen = int(np.isnan(scores).sum())
+    if unseen:
+        what = "patch tokens are" if reranker.needs_tokens else "files are"
+        logger.warning(
+            "%d of %d candidates are ranked without a second look: their %s missing.",
+            unseen, len(scores), what,
+        )  # fmt: skip
+    return first if unseen == len(scores) else reranker.fusion.fuse(first, scores)
+
+
+def _as_candidates(
+    images: Sequence[Item], similarities: Sequence[float], tokens: dict[int, Tokens]
+) -> list[Candidate]:
+    return [
+        Candidate(image.id, image.path, similarity, tokens.get(image.id))
+        for image, similarity in zip(images, similarities, strict=True)
+    ]

@@ -29,6 +29,8 @@ _REMOVED = -1
 _ANY_ID = 2**62
 # So many vectors are compared one by one in a few milliseconds.
 _SCANNED_WHOLE = 50_000
+# From 20 on FAISS compares questions with centroids by BLAS, which rounds by what else is asked.
+_QUESTIONS_AT_ONCE = 16
 
 
 class FaissIndex:
@@ -194,12 +196,15 @@ class FaissIndex:
             )
         asked = np.ascontiguousarray(queries, dtype=np.float32)
         selector = self._selector(within, without)
-        if within is None or not self.effort:
-            scores, ids = self._look(asked, wanted, selector, self.effort)
-        elif self._family == IVF and len(within) > _SCANNED_WHOLE:
-            scores, ids = self._look(asked, wanted, selector, self._effort_among(asked, within))
-        else:
-            scores, ids = self._scan(asked, wanted, selector)
+        is_among_many = within is not None and self._family == IVF and len(within) > _SCANNED_WHOLE
+        # How far to look among many is each question's own.
+        size = 1 if is_among_many else _QUESTIONS_AT_ONCE
+        found = [
+            self._search_some(asked[start : start + size], wanted, selector, within)
+            for start in range(0, max(1, len(asked)), size)
+        ]
+        scores = np.concatenate([some for some, _ in found])
+        ids = np.concatenate([some for _, some in found])
         scores[ids < 0] = -np.inf
         return _padded(scores, k, -np.inf), _padded(ids, k, -1)
 
@@ -213,6 +218,15 @@ class FaissIndex:
         # Through Python's file: FAISS's own says nothing when its last bytes find no space.
         with path.open("wb") as file:
             faiss.write_index(self._index, faiss.PyCallbackIOWriter(file.write))
+
+    def _search_some(
+        self, queries: Vectors, k: int, selector: faiss.IDSelector | None, within: Ids | None
+    ) -> tuple[Vectors, Ids]:
+        if within is None or not self.effort:
+            return self._look(queries, k, selector, self.effort)
+        if self._family == IVF and len(within) > _SCANNED_WHOLE:
+            return self._look(queries, k, selector, self._effort_among(queries, within))
+        return self._scan(queries, k, selector)
 
     def _look(
         self, queries: Vectors, k: int, selector: faiss.IDSelector | None, effort: int

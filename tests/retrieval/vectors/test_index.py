@@ -118,3 +118,18 @@ def test_layers_hold_what_a_dictionary_would_after_any_changes(
     assert found.keys() == truth.keys()
     for id_, score in found.items():
         assert abs(score - float(truth[id_] @ question[0])) < 2e-3
+
+
+def test_questions_asked_together_find_what_each_finds_alone() -> None:
+    vectors = unit_vectors(5_000, 3)
+    asked = unit_vectors(40, 4)
+    among = np.arange(0, 5_000, 3)
+    for kind, effort in (("SQ8", 0), ("IVF64,SQ8", 5), ("HNSW32,SQ8", 32)):
+        index = FaissIndex.trained(kind, vectors)
+        index.add(np.arange(5_000), vectors)
+        index.effort = effort
+        for within in (None, among):
+            scores, ids = index.search(asked, 10, within=within)
+            alone = [index.search(asked[row : row + 1], 10, within=within) for row in range(40)]
+            assert np.array_equal(scores, np.concatenate([found for found, _ in alone]))
+            assert np.array_equal(ids, np.concatenate([found for _, found in alone]))

@@ -1,0 +1,40 @@
+"""A question with all that says how it is to be answered, as the stages of a search pass it on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from retrieval.query.query import Query
+from retrieval.rerankers.registry import AUTO
+from retrieval.search.compose import Fusion
+from retrieval.vectors.base import Ids
+
+DEFAULT_CANDIDATES = 50
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """What is asked, and how many answers are wanted of what.
+
+    `only`: the ids that may answer, ascending, None where all may. The answers are those from
+    `offset` on, at most `k`. The rest is as `SearchEngine.search` takes it.
+    """
+
+    query: Query
+    only: Ids | None = None
+    k: int = 10
+    offset: int = 0
+    min_score: float | None = None
+    rerank: str = AUTO
+    candidates: int = DEFAULT_CANDIDATES
+    fusion: Fusion = "average"
+
+    @property
+    def text(self) -> str | None:
+        """The words that are looked at again; several things have no score together."""
+        return self.query.wanted[0].words if len(self.query.wanted) == 1 else None
+
+    @property
+    def last(self) -> int:
+        """The rank of the last answer that is wanted."""
+        return self.offset + self.k
