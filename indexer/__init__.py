@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from indexer.images import add_images
     from indexer.maintenance.backup import back_up, restore
     from indexer.maintenance.check import CheckReport, check_index
     from indexer.maintenance.findings import Finding
@@ -36,6 +37,7 @@ _LAZY = {
     "repair_catalog": "indexer.maintenance.repair",
     "restore": "indexer.maintenance.backup",
     "UpgradeReport": "indexer.upgrade",
+    "add_images": "indexer.images",
     "upgrade_index": "indexer.upgrade",
     "watch_folders": "indexer.watch.watch",
 }
@@ -49,6 +51,7 @@ __all__ = [
     "Progress",
     "RepairSummary",
     "UpgradeReport",
+    "add_images",
     "back_up",
     "check_index",
     "fix_index",

@@ -27,6 +27,7 @@ from retrieval.errors import (
 )
 
 if TYPE_CHECKING:
+    from indexer.images import add_images
     from indexer.pipeline.run import index_folders
     from indexer.report import IndexReport, Progress
     from indexer.upgrade import upgrade_index
@@ -50,6 +51,7 @@ _LAZY = {
     "Progress": "indexer.report",
     "Query": "retrieval.query.query",
     "SearchEngine": "retrieval.search.engine",
+    "add_images": "indexer.images",
     "index_folders": "indexer.pipeline.run",
     "load_encoder": "retrieval.encoders.registry",
     "parse_filter": "retrieval.query.parse",
@@ -76,6 +78,7 @@ __all__ = [
     "StorageError",
     "UnknownModelError",
     "__version__",
+    "add_images",
     "index_folders",
     "load_encoder",
     "parse_filter",

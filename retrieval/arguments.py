@@ -8,19 +8,24 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from numbers import Integral, Real
 
+import numpy as np
+
 
 def check_query(query: object) -> None:
-    """Raise TypeError unless it is words, a path or a picture; ValueError for empty words."""
+    """Raise TypeError unless it is words, a path, a picture or a vector.
+
+    Raises ValueError for empty words.
+    """
     if isinstance(query, str):
         check_words(query)
-    elif not isinstance(query, os.PathLike):
+    elif not isinstance(query, os.PathLike | np.ndarray):
         # Here, since words need no Pillow.
         from PIL.Image import Image
 
         if not isinstance(query, Image):
             raise TypeError(
-                "A question is words (str), the path of a picture (os.PathLike) or a PIL image, "
-                f"not {type(query).__name__}."
+                "A question is words (str), the path of a picture (os.PathLike), a PIL image or "
+                f"a vector (NumPy array), not {type(query).__name__}."
             )
 
 

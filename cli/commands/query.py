@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.many_questions import Asking, answer_questions
+from cli.output.gallery import write_answers
 from cli.output.links import linked, shows_links
 from cli.output.terminal import count, write_json, write_raw_path
 from cli.question import QuestionCommand, composed, read_question
@@ -61,6 +63,13 @@ DATE = click.DateTime(["%Y-%m-%d", "%Y-%m", "%Y"])
     show_default=True,
     type=click.IntRange(min=1),
     help="How many pictures to answer with.",
+)
+@click.option(
+    "--offset",
+    default=0,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Leave out so many of the best, for the next page.",
 )
 @click.option(
     "--in",
@@ -123,6 +132,7 @@ def command(
     unwanted: tuple[str, ...],
     fusion: Fusion,
     limit: int,
+    offset: int,
     within: str | None,
     filter_text: str | None,
     after: datetime | None,
@@ -142,7 +152,26 @@ def command(
     Conditions may stand in it: in: name: type: taken: after: before: month: season: hour: camera:
     lens: near: box: size: aspect: is: rating: tag:, each with - before it to turn it around, and
     `or` and brackets between them. Conditions alone list the pictures that fit, newest first.
+
+    `mmsearch query -` reads questions from stdin, one a line, and answers each with a line of JSON:
+    the `question` and its `hits`, or the `error` that it is. The exit code is then 1 where one was.
     """
+    if words == ("-",):
+        if image or with_places or only_paths or with_nul or show or gallery:
+            raise click.UsageError(
+                "`query -` prints JSON Lines: leave out --image, --explain, --paths, -0, --open "
+                "and --gallery."
+            )
+        asking = Asking(
+            limit, offset, filter_text, likes, unwanted,
+            {
+                "within": within, "after": after, "before": before, "min_score": min_score,
+                "rerank": rerank, "candidates": candidates, "fusion": fusion,
+            },
+            hit_record,
+        )  # fmt: skip
+        answer_questions(index_dir, asking)
+        return
     pictures = [*([image] if image is not None else []), *likes]
     question, parsed = read_question(words, filter_text, pictures)
     if as_json and (only_paths or with_nul):
@@ -153,12 +182,13 @@ def command(
 
     with SearchEngine.open(index_dir) as engine:
         if question is None and parsed.filter is not None:
-            hits = engine.browse(_all(parsed.filter, within, after, before), limit)
+            hits = engine.browse(_all(parsed.filter, within, after, before), limit, offset=offset)
         else:
             assert question is not None
             hits = engine.search(
                 composed(question, pictures, unwanted),
                 limit,
+                offset=offset,
                 within=within,
                 after=after,
                 before=before,
@@ -174,7 +204,7 @@ def command(
     if with_places and hits and not any(explanations):
         click.echo("Where the words were found is not known for these pictures.", err=True)
     if gallery is not None:
-        _write_gallery(gallery, question or " ".join(words), hits, explanations)
+        write_answers(gallery, question or " ".join(words), hits, explanations)
     if as_json:
         write_json(
             [
@@ -254,27 +284,3 @@ def _heat(explanation: Explanation | None) -> dict[str, Any]:
     from retrieval.search.heatmaps import heat_records
 
     return {"heat": heat_records(explanation)}
-
-
-def _write_gallery(
-    path: Path,
-    question: str | Path,
-    hits: Sequence[Hit],
-    explanations: Sequence[Explanation | None],
-) -> None:
-    from retrieval.errors import MmsearchError
-    from retrieval.search.heatmaps import word_heats
-    from web.gallery import Answer, Question, write_gallery
-
-    asked = Question(
-        text=question if isinstance(question, str) else f"like {question.name}",
-        answers=tuple(
-            Answer(hit, word_heats(explanation))
-            for hit, explanation in zip(hits, explanations, strict=True)
-        ),
-    )
-    try:
-        write_gallery(path, [asked])
-    except OSError as error:
-        raise MmsearchError(f"{path} cannot be written ({error.strerror}).") from error
-    click.echo(f"Gallery in {path}", err=True)

@@ -1,4 +1,4 @@
-"""A question as data: words and pictures that are asked for, and such that are not wanted.
+"""A question as data: words, pictures and vectors that are asked for, and such that are not wanted.
 
 >>> Query.of("a beach").like(Path("reference.jpg"), weight=0.5).minus("people")
 """
@@ -10,17 +10,54 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from retrieval.query.filters import Filter
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    Askable = str | os.PathLike[str] | Image | NDArray[np.floating]
+    """Words, the path of a picture, an open picture, or a vector."""
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """A vector that is asked with, of the space of an index; `data` are its float32 numbers."""
+
+    data: bytes
+
+    @classmethod
+    def of(cls, vector: NDArray[np.floating]) -> Embedding:
+        """Of one vector, (dim,) or (1, dim), whose length need not be one.
+
+        Raises ValueError where it is no vector that points somewhere.
+        """
+        row = np.asarray(vector, dtype=np.float32)
+        if row.shape[:-1] not in ((), (1,)) or not row.size:
+            raise ValueError(f"A vector has the shape (dim,) or (1, dim), not {row.shape}.")
+        length = float(np.linalg.norm(row))
+        if not np.isfinite(length) or length == 0:
+            raise ValueError("A vector to ask with is finite and not all zeros.")
+        # A vector of the index's own, of unit length save for rounding, is asked with as it is.
+        unit = row.ravel() if abs(length - 1) < 1e-3 else row.ravel() / np.float32(length)
+        return cls(unit.tobytes())
+
+    @property
+    def vector(self) -> NDArray[np.float32]:
+        """Of unit length, float32 (1, dim)."""
+        return np.frombuffer(self.data, dtype=np.float32)[np.newaxis]
+
 
 @dataclass(frozen=True)
 class Term:
-    """Words, a picture by its path, or an open picture; `weight` is how much it counts, above 0."""
+    """Words, a picture by its path, an open picture or a vector.
 
-    value: str | Path | Image
+    `weight` is how much it counts, above 0.
+    """
+
+    value: str | Path | Image | Embedding
     weight: float = 1.0
 
     def __post_init__(self) -> None:
@@ -33,7 +70,7 @@ class Term:
 
     @property
     def words(self) -> str | None:
-        """The words, None for a picture."""
+        """The words, None for a picture or a vector."""
         return self.value if isinstance(self.value, str) else None
 
 
@@ -53,15 +90,15 @@ class Query:
             raise ValueError("A question asks for something: give it words or a picture.")
 
     @classmethod
-    def of(cls, value: str | os.PathLike[str] | Image, weight: float = 1.0) -> Query:
-        """A question for words, or for a picture by its path or open."""
+    def of(cls, value: Askable, weight: float = 1.0) -> Query:
+        """A question for words, for a picture by its path or open, or for what is near a vector."""
         return cls((_term(value, weight),))
 
-    def like(self, value: str | os.PathLike[str] | Image, weight: float = 1.0) -> Query:
-        """And like this, words or a picture, weighed against what is asked for already."""
+    def like(self, value: Askable, weight: float = 1.0) -> Query:
+        """And like this, whatever it is, weighed against what is asked for already."""
         return replace(self, wanted=(*self.wanted, _term(value, weight)))
 
-    def minus(self, value: str | os.PathLike[str] | Image, weight: float = 1.0) -> Query:
+    def minus(self, value: Askable, weight: float = 1.0) -> Query:
         """And not this: what shows it is pushed back, the rest keeps its order."""
         return replace(self, unwanted=(*self.unwanted, _term(value, weight)))
 
@@ -84,4 +121,6 @@ class Query:
 def _term(value: Any, weight: float) -> Term:
     if isinstance(value, str):
         return Term(value, weight)
+    if isinstance(value, np.ndarray):
+        return Term(Embedding.of(value), weight)
     return Term(Path(value) if isinstance(value, os.PathLike) else value, weight)

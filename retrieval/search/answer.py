@@ -15,7 +15,7 @@ from retrieval.catalog.sqlite.quick_reader import QuickReader
 from retrieval.rerankers.base import Reranker, RerankQuery
 from retrieval.search.encode import QueryEncoder
 from retrieval.search.first_stage import Candidates, find_candidates
-from retrieval.search.hit import Hit
+from retrieval.search.hit import Hit, Hits
 from retrieval.search.live_index import LiveIndex
 from retrieval.search.question import Question
 from retrieval.search.rerank import Looked
@@ -26,9 +26,9 @@ _QUESTIONS_AT_ONCE = 64
 
 def answer(
     questions: Sequence[Question], live: LiveIndex, encoder: QueryEncoder, reader: QuickReader
-) -> list[list[Hit]]:
+) -> list[Hits]:
     """The answers to each question, best first."""
-    hits: list[list[Hit]] = []
+    hits: list[Hits] = []
     for start in range(0, len(questions), _QUESTIONS_AT_ONCE):
         hits += _answer(questions[start : start + _QUESTIONS_AT_ONCE], live, encoder, reader)
     return hits
@@ -74,7 +74,7 @@ def as_hit(
 
 def _answer(
     questions: Sequence[Question], live: LiveIndex, encoder: QueryEncoder, reader: QuickReader
-) -> list[list[Hit]]:
+) -> list[Hits]:
     queries = [question.query for question in questions]
     space, encoded, snapshot = live.ask(lambda towers: encoder.encode(queries, towers))
     rerankers = [
@@ -116,7 +116,7 @@ def _ranked(
     found: Candidates,
     fused: NDArray[np.float64] | None,
     ranked_by: str | None,
-) -> list[Hit]:
+) -> Hits:
     """The answers that are wanted, by the scores of both stages."""
     scores = np.asarray(found.similarities, dtype=np.float64) - found.pushed
     if fused is not None:
@@ -124,7 +124,7 @@ def _ranked(
             fused - found.pushed[: question.candidates], scores[question.candidates :]
         )
     best = np.argsort(-scores, kind="stable")[question.offset : question.last]
-    return [
+    return Hits(
         as_hit(
             rank,
             found.images[i],
@@ -134,4 +134,4 @@ def _ranked(
             ranked_by,
         )
         for rank, i in enumerate(best.tolist(), start=question.offset + 1)
-    ]
+    )

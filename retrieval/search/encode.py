@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.encoders.base import Encoder, TextEncoding
+from retrieval.arguments import check_query
+from retrieval.encoders.base import Encoder, TextEncoding, Vectors
 from retrieval.errors import ImageError
-from retrieval.query.query import Query, Term
+from retrieval.query.query import Embedding, Query, Term
 from retrieval.search.parallel import each
 
 if TYPE_CHECKING:
@@ -59,10 +60,26 @@ class QueryEncoder:
                 self._decoders.close()
                 self._decoders = None
 
+    def images(self, pictures: Sequence[Path | Image], encoder: Encoder) -> Vectors:
+        """The vectors, (n, dim), of pictures by their paths or open.
+
+        Raises ImageError for one that cannot be read, TypeError for what is none.
+        """
+        for picture in pictures:
+            if isinstance(picture, str | np.ndarray):
+                raise TypeError(
+                    f"A picture is a path or a PIL image, not {type(picture).__name__}."
+                )
+            check_query(picture)
+        found = each(lambda picture: self._encode(Term(picture), encoder).vectors, pictures)
+        return np.concatenate([np.empty((0, encoder.space.dim), np.float32), *found])
+
     def _encode(self, term: Term, encoder: Encoder) -> TextEncoding:
         """One part alone, since in a batch its vector would depend on the others."""
         if isinstance(term.value, str):
             return encoder.encode_texts([term.value])
+        if isinstance(term.value, Embedding):
+            return TextEncoding(_of_space(term.value, encoder.space.dim))
         pixels = self._pixels(term.value, encoder.preprocessing)
         return TextEncoding(encoder.encode_images(pixels[np.newaxis]).vectors)
 
@@ -94,3 +111,12 @@ class QueryEncoder:
             if self._decoders is None:
                 self._decoders = DecoderPool(processes=1)
             return self._decoders
+
+
+def _of_space(embedding: Embedding, dim: int) -> Vectors:
+    vector = embedding.vector
+    if vector.shape[1] != dim:
+        raise ValueError(
+            f"The vector has {vector.shape[1]} numbers; those of this index have {dim}."
+        )
+    return vector

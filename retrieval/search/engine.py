@@ -7,9 +7,11 @@ stages are in `answer`. It reads an index; the `indexer` package makes one.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Self, Unpack
 
 from retrieval.arguments import (
     check_choice,
@@ -21,7 +23,7 @@ from retrieval.arguments import (
     check_texts,
     check_times,
 )
-from retrieval.encoders.base import Encoder, TextEncoder
+from retrieval.encoders.base import Encoder, TextEncoder, Vectors
 from retrieval.errors import MmsearchError
 from retrieval.index import Index
 from retrieval.query.filters import Filter
@@ -31,10 +33,11 @@ from retrieval.rerankers.base import RerankQuery
 from retrieval.rerankers.registry import AUTO
 from retrieval.search.answer import answer, as_hit
 from retrieval.search.compose import FUSIONS, Fusion
+from retrieval.search.embed import indexed_vectors, texts_embedded
 from retrieval.search.encode import QueryEncoder
-from retrieval.search.hit import Hit
+from retrieval.search.hit import Hit, Hits
 from retrieval.search.live_index import LiveIndex
-from retrieval.search.question import DEFAULT_CANDIDATES, Question
+from retrieval.search.question import DEFAULT_CANDIDATES, Question, SearchOptions
 from retrieval.search.restrict import Restriction, as_filter
 from retrieval.storage.closing import Closing
 from retrieval.storage.index_dir import IndexDir
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from retrieval.catalog import Catalog
+    from retrieval.query.query import Askable
     from retrieval.search.explain import Explanation
 
 
@@ -113,7 +117,7 @@ class SearchEngine(Closing):
 
     def search(
         self,
-        query: str | os.PathLike[str] | Image | Query,
+        query: Askable | Query,
         k: int = 10,
         *,
         offset: int = 0,
@@ -125,11 +129,12 @@ class SearchEngine(Closing):
         rerank: str = AUTO,
         candidates: int = DEFAULT_CANDIDATES,
         fusion: Fusion = "average",
-    ) -> list[Hit]:
+    ) -> Hits:
         """The k pictures that answer best, best first; those after the first `offset` ones.
 
         `query` is words (a str), or a picture: a path (os.PathLike) or an open PIL image; or a
-        `Query` of several of them, wanted and unwanted. Words that say what is not wanted, as
+        vector, (dim,), as `embed_texts` and its like give; or a `Query` of several of them, wanted
+        and unwanted. Words that say what is not wanted, as
         "a beach without people", are understood so; `Query.of` takes them as they are. `fusion` of
         what is wanted: `average` finds pictures that show all of it, `rrf` any of it.
         `within` keeps to pictures below a folder, `after` and `before` to those taken at or after
@@ -164,15 +169,8 @@ class SearchEngine(Closing):
         k: int = 10,
         *,
         offset: int = 0,
-        within: str | os.PathLike[str] | None = None,
-        after: datetime | None = None,
-        before: datetime | None = None,
-        filter: Filter | str | None = None,
-        min_score: float | None = None,
-        rerank: str = AUTO,
-        candidates: int = DEFAULT_CANDIDATES,
-        fusion: Fusion = "average",
-    ) -> list[list[Hit]]:
+        **options: Unpack[SearchOptions],
+    ) -> list[Hits]:
         """Answers to many questions, the very ones that `search` gives, in less time.
 
         The options are those of `search`, and hold for each. Raises what `search` raises.
@@ -183,27 +181,23 @@ class SearchEngine(Closing):
         asked = [as_query(query) for query in queries]
         check_count("k", k)
         check_offset(offset)
-        check_count("candidates", candidates)
-        check_times(after, before)
-        check_min_score(min_score)
-        check_rerank(rerank)
-        check_choice("fusion", fusion, FUSIONS)
-        questions = [
-            Question(
-                query,
-                self._restrict(within, after, before, _both(filter, query.filter)),
-                k,
-                offset,
-                min_score,
-                rerank,
-                candidates,
-                fusion,
-            )
-            for query in asked
-        ]
+        questions = [self._question(query, k, offset, **options) for query in asked]
         return answer(questions, self._live, self._encode, self._reader)
 
-    def browse(self, filter: Filter | str, k: int = 10, *, offset: int = 0) -> list[Hit]:
+    def iter_hits(
+        self, query: Askable | Query, *, page: int = 100, **options: Unpack[SearchOptions]
+    ) -> Iterator[Hit]:
+        """All answers, best first, found page by page as they are asked for.
+
+        The first page has `page` answers, each further one twice as many. An answer comes once,
+        also where the index changes meanwhile. Options and errors are those of `search`.
+        """
+        self._check_process()
+        check_count("page", page)
+        self._question(as_query(query), page, 0, **options)
+        return self._pages(as_query(query), page, options)
+
+    def browse(self, filter: Filter | str, k: int = 10, *, offset: int = 0) -> Hits:
         """The pictures that fit a condition, the newest first and undated ones last.
 
         Nothing is asked of them, so that score and similarity are 0. Raises QueryError where the
@@ -214,7 +208,35 @@ class SearchEngine(Closing):
         check_offset(offset)
         ids = self._restrict.ids(as_filter(filter))
         items = self._reader.newest(ids, k, offset)
-        return [as_hit(rank, item, 0.0, 0.0) for rank, item in enumerate(items, start=offset + 1)]
+        return Hits(
+            as_hit(rank, item, 0.0, 0.0) for rank, item in enumerate(items, start=offset + 1)
+        )
+
+    def embed_texts(self, texts: Sequence[str]) -> Vectors:
+        """The vectors that questions in these words are asked with, float32 (n, dim)."""
+        self._check_process()
+        return texts_embedded(texts, self._live.space.encoder)
+
+    def embed_images(self, images: Sequence[str | os.PathLike[str] | Image]) -> Vectors:
+        """The vectors of pictures by their paths or open, float32 (n, dim); none need be indexed.
+
+        Raises ImageError for one that cannot be read.
+        """
+        self._check_process()
+        if isinstance(images, str | os.PathLike):
+            raise TypeError("Pictures are a list of paths or PIL images: put a single one in one.")
+        pictures = [
+            Path(image) if isinstance(image, str | os.PathLike) else image for image in images
+        ]
+        return self._encode.images(pictures, self._live.space.encoder)
+
+    def vectors_of(self, pictures: Sequence[Hit | str | os.PathLike[str]]) -> Vectors:
+        """The vectors that the index keeps of answers or of pictures by path, float32 (n, dim).
+
+        Raises MmsearchError for one that is not indexed.
+        """
+        self._check_process()
+        return indexed_vectors(pictures, self._reader)
 
     def explain(self, hit: Hit) -> Explanation | None:
         """Where in a hit's picture each word of its question looked.
@@ -254,6 +276,41 @@ class SearchEngine(Closing):
         self._live.close()
 
     # -- inside -------------------------------------------------------------------------------
+
+    def _pages(self, query: Query, page: int, options: SearchOptions) -> Iterator[Hit]:
+        told: set[int] = set()
+        offset = 0
+        while hits := self.search_many([query], page, offset=offset, **options)[0]:
+            for hit in hits:
+                if hit.item_id not in told:
+                    told.add(hit.item_id)
+                    yield hit if hit.rank == len(told) else replace(hit, rank=len(told))
+            offset += page
+            page *= 2
+
+    def _question(
+        self,
+        query: Query,
+        k: int,
+        offset: int,
+        *,
+        within: str | os.PathLike[str] | None = None,
+        after: datetime | None = None,
+        before: datetime | None = None,
+        filter: Filter | str | None = None,
+        min_score: float | None = None,
+        rerank: str = AUTO,
+        candidates: int = DEFAULT_CANDIDATES,
+        fusion: Fusion = "average",
+    ) -> Question:
+        """A question whose options make sense."""
+        check_count("candidates", candidates)
+        check_times(after, before)
+        check_min_score(min_score)
+        check_rerank(rerank)
+        check_choice("fusion", fusion, FUSIONS)
+        only = self._restrict(within, after, before, _both(filter, query.filter))
+        return Question(query, only, k, offset, min_score, rerank, candidates, fusion)
 
     def _check_process(self) -> None:
         """Raise MmsearchError in a process that was forked after the engine was opened.

@@ -37,3 +37,20 @@ class Hit:
     def taken_at(self) -> datetime | None:
         """When it was taken, by the camera's clock; None where that is not known."""
         return self.metadata.taken_at
+
+    def _repr_html_(self) -> str:
+        """How a notebook shows it."""
+        # Here, as everywhere that only notebooks go.
+        from retrieval.search.notebook import card
+
+        return card(self)
+
+
+class Hits(list[Hit]):
+    """A list of answers, best first, which a notebook shows as a grid of pictures."""
+
+    def _repr_html_(self) -> str:
+        """How a notebook shows them."""
+        from retrieval.search.notebook import grid
+
+        return grid(self)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from datetime import datetime
+from typing import TypedDict
 
+from retrieval.query.filters import Filter
 from retrieval.query.query import Query
 from retrieval.rerankers.registry import AUTO
 from retrieval.search.compose import Fusion
@@ -38,3 +42,16 @@ class Question:
     def last(self) -> int:
         """The rank of the last answer that is wanted."""
         return self.offset + self.k
+
+
+class SearchOptions(TypedDict, total=False):
+    """The options of `SearchEngine.search` that say what may answer and how it is ranked."""
+
+    within: str | os.PathLike[str] | None
+    after: datetime | None
+    before: datetime | None
+    filter: Filter | str | None
+    min_score: float | None
+    rerank: str
+    candidates: int
+    fusion: Fusion

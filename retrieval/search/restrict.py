@@ -37,7 +37,7 @@ class Restriction:
         """
         parts = [] if filter_ is None else [as_filter(filter_)]
         if within is not None:
-            folder = Below(_absolute(within))
+            folder = Below(absolute(within))
             if not len(self.ids(folder)):
                 raise MmsearchError(
                     f"No picture below {folder.folder} is indexed: check the folder's name."
@@ -76,6 +76,7 @@ def as_filter(filter_: Filter | str) -> Filter:
     return filter_
 
 
-def _absolute(folder: str | os.PathLike[str]) -> Path:
+def absolute(folder: str | os.PathLike[str]) -> Path:
+    """The path from the top; symbolic links stay as they were given."""
     # Not resolve(): the catalogue keeps paths as they were given, symbolic links and all.
     return Path(os.path.abspath(Path(folder).expanduser()))  # noqa: PTH100

@@ -34,6 +34,11 @@ class IndexDir:
         return self.folder / "tokens.next.sqlite"
 
     @property
+    def pictures(self) -> Path:
+        """The pictures that were added from memory, as files."""
+        return self.folder / "pictures"
+
+    @property
     def lock(self) -> Path:
         """The lock that the one writer holds."""
         return self.folder / "writer.lock"
