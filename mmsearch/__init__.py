@@ -22,6 +22,7 @@ from retrieval.errors import (
     IndexMissingError,
     MmsearchError,
     QueryError,
+    RelevanceUnknownError,
     StorageError,
     UnknownModelError,
 )
@@ -74,6 +75,7 @@ __all__ = [
     "Progress",
     "Query",
     "QueryError",
+    "RelevanceUnknownError",
     "SearchEngine",
     "StorageError",
     "UnknownModelError",

@@ -81,6 +81,12 @@ class QueryError(MmsearchError):
     code = "query"
 
 
+class RelevanceUnknownError(MmsearchError):
+    """Whether an answer fits is asked of a model or of a question of which that is not known."""
+
+    code = "relevance-unknown"
+
+
 class StorageError(MmsearchError):
     """The disk that holds the index is full, or fails."""
 

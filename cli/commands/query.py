@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.exit_codes import NOTHING_FOUND
 from cli.many_questions import Asking, answer_questions
+from cli.output.answers import print_answers
 from cli.output.gallery import write_answers
-from cli.output.links import linked, shows_links
 from cli.output.terminal import count, write_json, write_raw_path
 from cli.question import QuestionCommand, composed, read_question
 from retrieval.search.hit import Hit
-from retrieval.storage.paths import show_path
 
 if TYPE_CHECKING:
     from retrieval.query.filters import Filter
@@ -98,6 +97,7 @@ DATE = click.DateTime(["%Y-%m-%d", "%Y-%m", "%Y"])
     metavar="X",
     help="Leave out pictures whose similarity, a cosine, is below X.",
 )
+@click.option("--relevant", is_flag=True, help="Keep only what fits well.")
 @click.option(
     "--rerank",
     default="auto",
@@ -123,9 +123,9 @@ DATE = click.DateTime(["%Y-%m-%d", "%Y-%m", "%Y"])
     metavar="FILE.html",
     help="Also write the answers as a web page that needs nothing else.",
 )
-@click.pass_obj
+@click.pass_context
 def command(
-    index_dir: str | None,
+    ctx: click.Context,
     words: tuple[str, ...],
     image: Path | None,
     likes: tuple[Path, ...],
@@ -138,6 +138,7 @@ def command(
     after: datetime | None,
     before: datetime | None,
     min_score: float | None,
+    relevant: bool,
     rerank: str,
     candidates: int,
     with_places: bool,
@@ -155,7 +156,10 @@ def command(
 
     `mmsearch query -` reads questions from stdin, one a line, and answers each with a line of JSON:
     the `question` and its `hits`, or the `error` that it is. The exit code is then 1 where one was.
+
+    Exit code 1 where there is no answer; with --relevant, where nothing fits well.
     """
+    index_dir: str | None = ctx.obj
     if words == ("-",):
         if image or with_places or only_paths or with_nul or show or gallery:
             raise click.UsageError(
@@ -167,6 +171,7 @@ def command(
             {
                 "within": within, "after": after, "before": before, "min_score": min_score,
                 "rerank": rerank, "candidates": candidates, "fusion": fusion,
+                "relevant": relevant,
             },
             hit_record,
         )  # fmt: skip
@@ -178,6 +183,8 @@ def command(
         raise click.UsageError("Choose one of --json and --paths (or -0): they are two outputs.")
     if after is not None and before is not None and after >= before:
         raise click.UsageError("--after is not earlier than --before: no time lies between them.")
+    if relevant and question is None:
+        raise click.UsageError("--relevant judges words: say what is to be seen.")
     from retrieval.search.engine import SearchEngine
 
     with SearchEngine.open(index_dir) as engine:
@@ -197,6 +204,7 @@ def command(
                 rerank=rerank,
                 candidates=candidates,
                 fusion=fusion,
+                relevant=relevant,
             )
         explanations = engine.explain_many(hits) if with_places else [None] * len(hits)
         if after is not None or before is not None or _asks_for_times(parsed.filter):
@@ -216,26 +224,11 @@ def command(
         for hit in hits:
             write_raw_path(hit.path, "\0" if with_nul else "\n")
     else:
-        for line, explanation in zip(
-            hit_lines(hits, with_links=shows_links()), explanations, strict=True
-        ):
-            click.echo(line)
-            if explanation is not None:
-                from retrieval.search.heatmaps import where_line
-
-                click.echo(f"        {where_line(explanation)}")
-        if not hits:
-            click.echo("No picture was found.", err=True)
+        print_answers(hits, explanations, relevant=relevant)
     if show and hits:
         click.launch(os.fspath(hits[0].path))
-
-
-def hit_lines(hits: Sequence[Hit], *, with_links: bool = False) -> list[str]:
-    """One line an answer, score and path in columns; the path is a link to the file if wanted."""
-    shown = [show_path(hit.path) for hit in hits]
-    if with_links:
-        shown = [linked(text, hit.path) for text, hit in zip(shown, hits, strict=True)]
-    return [f"{hit.score:6.3f}  {text}" for text, hit in zip(shown, hits, strict=True)]
+    if not hits:
+        ctx.exit(NOTHING_FOUND)
 
 
 def hit_record(hit: Hit) -> dict[str, Any]:
@@ -244,6 +237,8 @@ def hit_record(hit: Hit) -> dict[str, Any]:
         "rank": hit.rank,
         "score": round(hit.score, 6),
         "similarity": round(hit.similarity, 6),
+        "relevance": None if hit.relevance is None else round(hit.relevance, 4),
+        "fits": hit.fits,
         "path": str(hit.path),
         "width_px": hit.width_px,
         "height_px": hit.height_px,

@@ -92,6 +92,11 @@ class CompactReranker:
         return self._name
 
     @property
+    def is_built_in(self) -> bool:
+        """Whether it came with the model."""
+        return self._name == NAME
+
+    @property
     def needs_tokens(self) -> bool:
         """It does: patch tokens are all it sees of a picture."""
         return True

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from retrieval.catalog.records import Item
 from retrieval.catalog.sqlite.quick_reader import QuickReader
 from retrieval.rerankers.base import Reranker, RerankQuery
-from retrieval.search.encode import QueryEncoder
+from retrieval.rerankers.compact import CompactReranker
+from retrieval.search.encode import Encoded, QueryEncoder
 from retrieval.search.first_stage import Candidates, find_candidates
 from retrieval.search.hit import Hit, Hits
 from retrieval.search.live_index import LiveIndex
 from retrieval.search.question import Question
+from retrieval.search.relevance import Relevance, RelevanceModel, require_judged
 from retrieval.search.rerank import Looked
 
 # So many at a time, which bounds the memory that their candidates take.
@@ -52,6 +54,8 @@ def as_hit(
     similarity: float,
     text: str | None = None,
     reranker: str | None = None,
+    relevance: float | None = None,
+    fits: bool | None = None,
 ) -> Hit:
     """An item as an answer."""
     return Hit(
@@ -66,6 +70,8 @@ def as_hit(
         metadata=image.metadata,
         time_ms=image.time_ms,
         reranker=reranker,
+        relevance=relevance,
+        fits=fits,
     )
 
 
@@ -77,6 +83,9 @@ def _answer(
 ) -> list[Hits]:
     queries = [question.query for question in questions]
     space, encoded, snapshot = live.ask(lambda towers: encoder.encode(queries, towers))
+    for question in questions:
+        if question.relevant:
+            require_judged(space.relevance, question.text, space.made_by.name)
     rerankers = [
         None if question.text is None else space.rerank.reranker(question.rerank)
         for question in questions
@@ -95,9 +104,15 @@ def _answer(
         ]
     )
     return [
-        _ranked(question, candidates, fused, None if reranker is None else question.rerank)
-        for question, candidates, fused, reranker in zip(
-            questions, found, looked, rerankers, strict=True
+        _ranked(
+            question,
+            candidates,
+            fused,
+            _judged(question, own, candidates, fused, reranker, space.relevance),
+            None if reranker is None else question.rerank,
+        )
+        for question, own, candidates, fused, reranker in zip(
+            questions, encoded, found, looked, rerankers, strict=True
         )
     ]
 
@@ -111,10 +126,30 @@ def _to_look_at(
     return Looked(reranker, query, found.images[best], found.similarities[best])
 
 
+def _judged(
+    question: Question,
+    encoded: Encoded,
+    found: Candidates,
+    fused: NDArray[np.float64] | None,
+    reranker: Reranker | None,
+    model: RelevanceModel | None,
+) -> Relevance | None:
+    """How likely each candidate fits; None where nothing says so."""
+    if question.text is None or model is None:
+        return None
+    added = None
+    # What another reranker adds is on a scale of its own, of which nothing is known.
+    if fused is not None and isinstance(reranker, CompactReranker) and reranker.is_built_in:
+        added = fused - np.asarray(found.similarities[: len(fused)])
+    first = np.asarray(found.similarities, dtype=np.float64) - found.pushed
+    return model.judge(question.text, encoded.wanted[0], first, added)
+
+
 def _ranked(
     question: Question,
     found: Candidates,
     fused: NDArray[np.float64] | None,
+    judged: Relevance | None,
     ranked_by: str | None,
 ) -> Hits:
     """The answers that are wanted, by the scores of both stages."""
@@ -123,7 +158,10 @@ def _ranked(
         scores = rank_above_rest(
             fused - found.pushed[: question.candidates], scores[question.candidates :]
         )
-    best = np.argsort(-scores, kind="stable")[question.offset : question.last]
+    order = np.argsort(-scores, kind="stable")
+    if question.relevant and judged is not None:
+        order = order[judged.fits[order]]
+    best = order[question.offset : question.last]
     return Hits(
         as_hit(
             rank,
@@ -132,6 +170,8 @@ def _ranked(
             found.similarities[i],
             question.query.words,
             ranked_by,
+            None if judged is None else float(judged.probability[i]),
+            None if judged is None else bool(judged.fits[i]),
         )
         for rank, i in enumerate(best.tolist(), start=question.offset + 1)
     )

@@ -129,6 +129,7 @@ class SearchEngine(Closing):
         rerank: str = AUTO,
         candidates: int = DEFAULT_CANDIDATES,
         fusion: Fusion = "average",
+        relevant: bool = False,
     ) -> Hits:
         """The k pictures that answer best, best first; those after the first `offset` ones.
 
@@ -142,12 +143,14 @@ class SearchEngine(Closing):
         as data or as text (`retrieval.query.parse`); `min_score` leaves out those whose
         similarity to the question, a cosine, is lower. `rerank` names what looks again at the best
         `candidates` of a question in words, see `retrieval.rerankers.registry`: `auto` takes what
-        the index can do at once, `off` keeps the first stage's order.
+        the index can do at once, `off` keeps the first stage's order. `relevant` leaves out what
+        does not fit well, so that a question that nothing answers has no answers.
 
         Raises UnknownModelError where there is no such reranker, ImageError where the picture that
         is asked with cannot be read, MmsearchError where `within` holds nothing that is indexed,
-        QueryError where the text of a filter makes no sense, TypeError or ValueError for arguments
-        that make no sense.
+        QueryError where the text of a filter makes no sense, RelevanceUnknownError where
+        `relevant` is asked of what cannot be judged, TypeError or ValueError for arguments that
+        make no sense.
         """
         return self.search_many(
             [as_query(query)],
@@ -161,6 +164,7 @@ class SearchEngine(Closing):
             rerank=rerank,
             candidates=candidates,
             fusion=fusion,
+            relevant=relevant,
         )[0]
 
     def search_many(
@@ -302,6 +306,7 @@ class SearchEngine(Closing):
         rerank: str = AUTO,
         candidates: int = DEFAULT_CANDIDATES,
         fusion: Fusion = "average",
+        relevant: bool = False,
     ) -> Question:
         """A question whose options make sense."""
         check_count("candidates", candidates)
@@ -310,7 +315,7 @@ class SearchEngine(Closing):
         check_rerank(rerank)
         check_choice("fusion", fusion, FUSIONS)
         only = self._restrict(within, after, before, _both(filter, query.filter))
-        return Question(query, only, k, offset, min_score, rerank, candidates, fusion)
+        return Question(query, only, k, offset, min_score, rerank, candidates, fusion, relevant)
 
     def _check_process(self) -> None:
         """Raise MmsearchError in a process that was forked after the engine was opened.

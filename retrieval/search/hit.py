@@ -18,7 +18,9 @@ class Hit:
     always the first stage's cosine, in [-1, 1]. `question`: the words that it answers, None where
     a picture was asked with. `metadata`: what the picture's file says of it. `time_ms`: where in a
     video, None for a picture. `reranker`: the name of the one that looked again, None where none
-    did; two hits are equal whatever ranked them.
+    did; two hits are equal whatever ranked them. `relevance`: how likely it is that the picture
+    fits the words, in [0, 1], and `fits`: whether that is enough to say that it does; both None
+    where it is not known, as for a picture that was asked with or a model never calibrated.
     """
 
     rank: int
@@ -32,6 +34,8 @@ class Hit:
     metadata: ImageMetadata = NO_METADATA
     time_ms: int | None = None
     reranker: str | None = field(default=None, compare=False)
+    relevance: float | None = field(default=None, compare=False)
+    fits: bool | None = field(default=None, compare=False)
 
     @property
     def taken_at(self) -> datetime | None:

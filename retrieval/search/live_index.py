@@ -9,11 +9,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cached_property
 from typing import TypeVar
 
 from retrieval.encoders.base import Encoder, Preloadable
+from retrieval.encoders.compact import CompactEncoder
 from retrieval.index import Index
 from retrieval.rerankers.registry import AUTO
+from retrieval.search.relevance import RelevanceModel
 from retrieval.search.rerank import RerankStage
 from retrieval.vectors.faiss.store import Snapshot
 
@@ -91,7 +94,7 @@ class LiveIndex:
 
 
 class Space:
-    """What an engine asks through in one embedding space: its encoder and its rerankers."""
+    """What an engine asks through in one embedding space: its encoder, its rerankers, its judge."""
 
     def __init__(self, index: Index) -> None:
         self.made_by = index.encoder.space
@@ -103,6 +106,14 @@ class Space:
     def encoder(self) -> Encoder:
         """The encoder; raises EncoderMismatchError where it is another than made the index."""
         return self._index.encoder.loaded
+
+    @cached_property
+    def relevance(self) -> RelevanceModel | None:
+        """What says how likely answers fit; None for a model that was not calibrated."""
+        encoder = self.encoder
+        if not isinstance(encoder, CompactEncoder):
+            return None
+        return RelevanceModel.beside(encoder.model_dir, encoder.space.fingerprint)
 
     @property
     def rerank(self) -> RerankStage:

@@ -32,6 +32,7 @@ class Question:
     rerank: str = AUTO
     candidates: int = DEFAULT_CANDIDATES
     fusion: Fusion = "average"
+    relevant: bool = False
 
     @property
     def text(self) -> str | None:
@@ -55,3 +56,4 @@ class SearchOptions(TypedDict, total=False):
     rerank: str
     candidates: int
     fusion: Fusion
+    relevant: bool

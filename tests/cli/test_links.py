@@ -12,11 +12,14 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 import pytest
 
+from cli.output.answers import NOTHING, NOTHING_BELOW
 from cli.output.links import linked
 from tests.support.program import mmsearch
 
 pty = pytest.importorskip("pty", reason="needs terminals as Unix has them")
 LINK = re.compile(rb"\x1b\]8;;(.*?)\x1b\\(.*?)\x1b\]8;;\x1b\\")
+# Dimming, and the line above what is dimmed.
+CUT = re.compile(rb"\x1b\[\d?m|(?:%s|%s)\n" % (NOTHING.encode(), NOTHING_BELOW.encode()))
 ASKED = ("query", "a cup of coffee", "-k", "3")
 
 
@@ -42,7 +45,7 @@ def on_a_terminal(index_dir: Path, *options: str, **variables: str) -> bytes:
     assert process.wait(60) == 0
     assert process.stderr is not None
     process.stderr.close()
-    return printed.replace(b"\r\n", b"\n")
+    return CUT.sub(b"", printed.replace(b"\r\n", b"\n").replace(b"\x1b[0m\n", b"\n"))
 
 
 @pytest.mark.parametrize("variables", [{}, {"NO_COLOR": "1"}])

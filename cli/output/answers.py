@@ -1,0 +1,54 @@
+"""Answers on a terminal: a line each, and a cut above those that do not fit well."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.output.links import linked, shows_links
+from retrieval.search.hit import Hit
+from retrieval.storage.paths import show_path
+
+if TYPE_CHECKING:
+    from retrieval.search.explain import Explanation
+
+NOTHING = "Nothing fits well."
+NOTHING_BELOW = "Below this nothing fits well."
+
+
+def print_answers(
+    hits: Sequence[Hit], explanations: Sequence[Explanation | None], *, relevant: bool
+) -> None:
+    """Answers for a person; the weak ones at the end dimmed, below a line that says so."""
+    strong = count_strong(hits)
+    lines = hit_lines(hits, with_links=shows_links())
+    # In a pipe each line is an answer, as programs count them.
+    on_terminal = sys.stdout.isatty()
+    dims = on_terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    for place, (line, explanation) in enumerate(zip(lines, explanations, strict=True)):
+        if on_terminal and place == strong:
+            click.secho(NOTHING_BELOW if strong else NOTHING, dim=dims or None)
+        click.secho(line, dim=(dims and hits[place].fits is False) or None)
+        if explanation is not None:
+            from retrieval.search.heatmaps import where_line
+
+            click.echo(f"        {where_line(explanation)}")
+    if not hits:
+        click.echo(NOTHING if relevant else "No picture was found.", err=True)
+
+
+def count_strong(hits: Sequence[Hit]) -> int:
+    """How many answers stand above the cut: all up to the last that fits, or that may."""
+    return max((place + 1 for place, hit in enumerate(hits) if hit.fits is not False), default=0)
+
+
+def hit_lines(hits: Sequence[Hit], *, with_links: bool = False) -> list[str]:
+    """One line an answer, score and path in columns; the path is a link to the file if wanted."""
+    shown = [show_path(hit.path) for hit in hits]
+    if with_links:
+        shown = [linked(text, hit.path) for text, hit in zip(shown, hits, strict=True)]
+    return [f"{hit.score:6.3f}  {text}" for text, hit in zip(shown, hits, strict=True)]
