@@ -40,9 +40,9 @@ COMMANDS = {
 }
 EPILOG = (
     "Exit codes: 0 done; 1 a general error, files failed under --strict, a line of `query -` was "
-    "no question, or `query` found nothing; 2 wrong usage, or no index yet; 3 the index was made with another model; 4 "
-    "unknown model; 5 another process is writing; 6 the catalogue cannot be used; 7 the disk is "
-    "full or fails; 130 interrupted."
+    "no question, or `query` found nothing; 2 wrong usage, or no index yet; 3 the index was made "
+    "with another model; 4 unknown model; 5 another process is writing; 6 the catalogue cannot be "
+    "used; 7 the disk is full or fails; 130 interrupted."
 )
 
 
