@@ -71,6 +71,7 @@ def _card(answer: Answer) -> dict[str, object]:
         "shape": "wide" if 3 * hit.width_px >= 4 * hit.height_px else "tall",
         "aspect": f"{hit.width_px} / {hit.height_px}",
         "thumbnail": _thumbnail(hit.path),
+        "like": [show_path(other.path) for other in hit.like],
         "heats": [
             {"word": heat.word, "png": base64.b64encode(heat_png(heat.heat)).decode()}
             for heat in answer.heats

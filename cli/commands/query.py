@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import os
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.conditions import asks_for_times, tell_of_undated, with_options
 from cli.exit_codes import NOTHING_FOUND
 from cli.many_questions import Asking, answer_questions
 from cli.output.answers import print_answers
 from cli.output.gallery import write_answers
-from cli.output.terminal import count, write_json, write_raw_path
+from cli.output.terminal import write_json, write_raw_path
 from cli.question import QuestionCommand, composed, read_question
 from retrieval.search.hit import Hit
 
 if TYPE_CHECKING:
-    from retrieval.query.filters import Filter
     from retrieval.search.compose import Fusion
     from retrieval.search.explain import Explanation
 
@@ -112,6 +113,25 @@ DATE = click.DateTime(["%Y-%m-%d", "%Y-%m", "%Y"])
     type=click.IntRange(min=1),
     help="How many candidates are looked at again.",
 )
+@click.option(
+    "--diverse",
+    is_flag=True,
+    help="Choose answers that also differ from one another (maximal marginal relevance).",
+)
+@click.option(
+    "--lambda",
+    "balance",
+    type=click.FloatRange(0, 1),
+    metavar="X",
+    help="With --diverse: how much the scores count, from 1, the usual order, to 0.  [default: "
+    "0.7]",
+)
+@click.option(
+    "--fold/--all",
+    default=None,
+    help="Show copies and pictures of one burst as one answer, or each by itself. Terminals and "
+    "galleries fold unless told otherwise; pipes, --json and --paths do not.",
+)
 @click.option("--explain", "with_places", is_flag=True, help="Say where each word was found.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list of answers.")
 @click.option("--paths", "only_paths", is_flag=True, help="Print paths alone, one a line.")
@@ -141,6 +161,9 @@ def command(
     relevant: bool,
     rerank: str,
     candidates: int,
+    diverse: bool,
+    balance: float | None,
+    fold: bool | None,
     with_places: bool,
     as_json: bool,
     only_paths: bool,
@@ -160,6 +183,9 @@ def command(
     Exit code 1 where there is no answer; with --relevant, where nothing fits well.
     """
     index_dir: str | None = ctx.obj
+    if balance is not None and not diverse:
+        raise click.UsageError("--lambda says how diverse answers are to be: give --diverse too.")
+    by_difference: bool | float = diverse if balance is None else balance
     if words == ("-",):
         if image or with_places or only_paths or with_nul or show or gallery:
             raise click.UsageError(
@@ -172,6 +198,7 @@ def command(
                 "within": within, "after": after, "before": before, "min_score": min_score,
                 "rerank": rerank, "candidates": candidates, "fusion": fusion,
                 "relevant": relevant,
+                "diverse": by_difference, "fold": bool(fold),
             },
             hit_record,
         )  # fmt: skip
@@ -185,11 +212,16 @@ def command(
         raise click.UsageError("--after is not earlier than --before: no time lies between them.")
     if relevant and question is None:
         raise click.UsageError("--relevant judges words: say what is to be seen.")
+    for_people = not (as_json or only_paths or with_nul) and (
+        gallery is not None or sys.stdout.isatty()
+    )
     from retrieval.search.engine import SearchEngine
 
     with SearchEngine.open(index_dir) as engine:
         if question is None and parsed.filter is not None:
-            hits = engine.browse(_all(parsed.filter, within, after, before), limit, offset=offset)
+            hits = engine.browse(
+                with_options(parsed.filter, within, after, before), limit, offset=offset
+            )
         else:
             assert question is not None
             hits = engine.search(
@@ -205,10 +237,12 @@ def command(
                 candidates=candidates,
                 fusion=fusion,
                 relevant=relevant,
+                diverse=by_difference,
+                fold=for_people if fold is None else fold,
             )
         explanations = engine.explain_many(hits) if with_places else [None] * len(hits)
-        if after is not None or before is not None or _asks_for_times(parsed.filter):
-            _tell_of_undated(engine.count_undated())
+        if after is not None or before is not None or asks_for_times(parsed.filter):
+            tell_of_undated(engine.count_undated())
     if with_places and hits and not any(explanations):
         click.echo("Where the words were found is not known for these pictures.", err=True)
     if gallery is not None:
@@ -232,8 +266,9 @@ def command(
 
 
 def hit_record(hit: Hit) -> dict[str, Any]:
-    """One answer, as JSON takes it."""
+    """One answer, as JSON takes it; with those that are folded into it, where there are some."""
     return {
+        **({"like": [hit_record(other) for other in hit.like]} if hit.like else {}),
         "rank": hit.rank,
         "score": round(hit.score, 6),
         "similarity": round(hit.similarity, 6),
@@ -245,34 +280,6 @@ def hit_record(hit: Hit) -> dict[str, Any]:
         "taken_at": hit.taken_at.isoformat() if hit.taken_at else None,
         "metadata": hit.metadata.to_json(),
     }
-
-
-def _asks_for_times(filter_: Filter | None) -> bool:
-    from retrieval.query.filters import Month, Taken, TimeOfDay, conditions
-
-    found = conditions(filter_) if filter_ is not None else []
-    return any(isinstance(condition, Taken | TimeOfDay | Month) for condition in found)
-
-
-def _all(
-    filter_: Filter, within: str | None, after: datetime | None, before: datetime | None
-) -> Filter:
-    """The filter and what the options ask for."""
-    from retrieval.query.filters import Below, Taken
-
-    if within is not None:
-        filter_ &= Below(Path(os.path.abspath(Path(within).expanduser())))  # noqa: PTH100
-    if after is not None or before is not None:
-        filter_ &= Taken(after, before)
-    return filter_
-
-
-def _tell_of_undated(undated: int) -> None:
-    if undated:
-        verb = "has" if undated == 1 else "have"
-        click.echo(
-            f"{count(undated, 'picture')} {verb} no known date and cannot be found by it.", err=True
-        )
 
 
 def _heat(explanation: Explanation | None) -> dict[str, Any]:

@@ -51,4 +51,7 @@ def hit_lines(hits: Sequence[Hit], *, with_links: bool = False) -> list[str]:
     shown = [show_path(hit.path) for hit in hits]
     if with_links:
         shown = [linked(text, hit.path) for text, hit in zip(shown, hits, strict=True)]
-    return [f"{hit.score:6.3f}  {text}" for text, hit in zip(shown, hits, strict=True)]
+    return [
+        f"{hit.score:6.3f}  {text}" + (f"  +{len(hit.like)} like this" if hit.like else "")
+        for text, hit in zip(shown, hits, strict=True)
+    ]

@@ -6,6 +6,7 @@ Many questions go it together; each gets the very answers that it gets alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from retrieval.catalog.records import Item
 from retrieval.catalog.sqlite.quick_reader import QuickReader
 from retrieval.rerankers.base import Reranker, RerankQuery
 from retrieval.rerankers.compact import CompactReranker
+from retrieval.search.diversify import POOL, diversified
 from retrieval.search.encode import Encoded, QueryEncoder
 from retrieval.search.first_stage import Candidates, find_candidates
 from retrieval.search.hit import Hit, Hits
@@ -30,6 +32,9 @@ def answer(
     questions: Sequence[Question], live: LiveIndex, encoder: QueryEncoder, reader: QuickReader
 ) -> list[Hits]:
     """The answers to each question, best first."""
+    folded = [place for place, question in enumerate(questions) if question.fold]
+    if folded:
+        return _with_folded(questions, folded, live, encoder, reader)
     hits: list[Hits] = []
     for start in range(0, len(questions), _QUESTIONS_AT_ONCE):
         hits += _answer(questions[start : start + _QUESTIONS_AT_ONCE], live, encoder, reader)
@@ -78,6 +83,31 @@ def as_hit(
 # -- inside -----------------------------------------------------------------------------------
 
 
+def _with_folded(
+    questions: Sequence[Question],
+    folded: Sequence[int],
+    live: LiveIndex,
+    encoder: QueryEncoder,
+    reader: QuickReader,
+) -> list[Hits]:
+    # Here, since a plain question does without.
+    from retrieval.search.fold import answer_folded, rule_for
+
+    def plainly(asked: Sequence[Question]) -> list[Hits]:
+        return answer([replace(one, fold=False) for one in asked], live, encoder, reader)
+
+    others = [place for place in range(len(questions)) if place not in set(folded)]
+    hits = dict(zip(others, plainly([questions[place] for place in others]), strict=True))
+    found = answer_folded(
+        [questions[place] for place in folded],
+        plainly,
+        reader.vectors,
+        rule_for(live.space.made_by.name),
+    )
+    hits |= dict(zip(folded, found, strict=True))
+    return [hits[place] for place in range(len(questions))]
+
+
 def _answer(
     questions: Sequence[Question], live: LiveIndex, encoder: QueryEncoder, reader: QuickReader
 ) -> list[Hits]:
@@ -91,7 +121,11 @@ def _answer(
         for question in questions
     ]
     counts = [
-        question.last if reranker is None else max(question.last, question.candidates)
+        max(
+            question.last,
+            0 if reranker is None else question.candidates,
+            0 if question.diversity is None else POOL,
+        )
         for question, reranker in zip(questions, rerankers, strict=True)
     ]
     found = find_candidates(questions, encoded, counts, snapshot.index, reader)
@@ -110,6 +144,7 @@ def _answer(
             fused,
             _judged(question, own, candidates, fused, reranker, space.relevance),
             None if reranker is None else question.rerank,
+            reader,
         )
         for question, own, candidates, fused, reranker in zip(
             questions, encoded, found, looked, rerankers, strict=True
@@ -151,6 +186,7 @@ def _ranked(
     fused: NDArray[np.float64] | None,
     judged: Relevance | None,
     ranked_by: str | None,
+    reader: QuickReader,
 ) -> Hits:
     """The answers that are wanted, by the scores of both stages."""
     scores = np.asarray(found.similarities, dtype=np.float64) - found.pushed
@@ -161,6 +197,8 @@ def _ranked(
     order = np.argsort(-scores, kind="stable")
     if question.relevant and judged is not None:
         order = order[judged.fits[order]]
+    if question.diversity is not None and len(order):
+        order = _diversified(question, found, scores, order, reader)
     best = order[question.offset : question.last]
     return Hits(
         as_hit(
@@ -175,3 +213,21 @@ def _ranked(
         )
         for rank, i in enumerate(best.tolist(), start=question.offset + 1)
     )
+
+
+def _diversified(
+    question: Question,
+    found: Candidates,
+    scores: NDArray[np.float64],
+    best: NDArray[np.int64],
+    reader: QuickReader,
+) -> NDArray[np.int64]:
+    """The best ones in an order in which they differ from one another."""
+    assert question.diversity is not None
+    best = best[: max(POOL, question.last)]
+    ids = [found.images[i].id for i in best.tolist()]
+    stored = reader.vectors(ids)
+    dim = len(next(iter(stored.values()), ()))
+    # One that was removed meanwhile is like none.
+    vectors = np.array([stored.get(id_, np.zeros(dim)) for id_ in ids], dtype=np.float32)
+    return best[diversified(scores[best], vectors, question.diversity, question.last)]

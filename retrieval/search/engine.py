@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, Unpack
 
@@ -33,6 +34,7 @@ from retrieval.rerankers.base import RerankQuery
 from retrieval.rerankers.registry import AUTO
 from retrieval.search.answer import answer, as_hit
 from retrieval.search.compose import FUSIONS, Fusion
+from retrieval.search.diversify import DEFAULT_BALANCE
 from retrieval.search.embed import indexed_vectors, texts_embedded
 from retrieval.search.encode import QueryEncoder
 from retrieval.search.hit import Hit, Hits
@@ -130,6 +132,8 @@ class SearchEngine(Closing):
         candidates: int = DEFAULT_CANDIDATES,
         fusion: Fusion = "average",
         relevant: bool = False,
+        diverse: bool | float = False,
+        fold: bool = False,
     ) -> Hits:
         """The k pictures that answer best, best first; those after the first `offset` ones.
 
@@ -144,7 +148,10 @@ class SearchEngine(Closing):
         similarity to the question, a cosine, is lower. `rerank` names what looks again at the best
         `candidates` of a question in words, see `retrieval.rerankers.registry`: `auto` takes what
         the index can do at once, `off` keeps the first stage's order. `relevant` leaves out what
-        does not fit well, so that a question that nothing answers has no answers.
+        does not fit well, so that a question that nothing answers has no answers. `diverse` chooses
+        answers that also differ from one another; as a number, how much their scores count, from 0
+        to 1. `fold` puts copies and pictures of one burst into `Hit.like` of the best of them, and
+        counts them as one.
 
         Raises UnknownModelError where there is no such reranker, ImageError where the picture that
         is asked with cannot be read, MmsearchError where `within` holds nothing that is indexed,
@@ -165,6 +172,8 @@ class SearchEngine(Closing):
             candidates=candidates,
             fusion=fusion,
             relevant=relevant,
+            diverse=diverse,
+            fold=fold,
         )[0]
 
     def search_many(
@@ -307,6 +316,8 @@ class SearchEngine(Closing):
         candidates: int = DEFAULT_CANDIDATES,
         fusion: Fusion = "average",
         relevant: bool = False,
+        diverse: bool | float = False,
+        fold: bool = False,
     ) -> Question:
         """A question whose options make sense."""
         check_count("candidates", candidates)
@@ -314,8 +325,21 @@ class SearchEngine(Closing):
         check_min_score(min_score)
         check_rerank(rerank)
         check_choice("fusion", fusion, FUSIONS)
+        diversity = _balance(diverse)
         only = self._restrict(within, after, before, _both(filter, query.filter))
-        return Question(query, only, k, offset, min_score, rerank, candidates, fusion, relevant)
+        return Question(
+            query,
+            only,
+            k,
+            offset,
+            min_score,
+            rerank,
+            candidates,
+            fusion,
+            relevant,
+            diversity,
+            fold,
+        )
 
     def _check_process(self) -> None:
         """Raise MmsearchError in a process that was forked after the engine was opened.
@@ -336,6 +360,17 @@ def as_query(query: object) -> Query:
         return query
     check_query(query)
     return read_negation(query) if isinstance(query, str) else Query.of(query)  # type: ignore[arg-type]
+
+
+def _balance(diverse: bool | float) -> float | None:
+    """How much scores count against differing; None where only scores do."""
+    if isinstance(diverse, bool):
+        return DEFAULT_BALANCE if diverse else None
+    if not isinstance(diverse, Real):
+        raise TypeError(f"diverse is True, False or a number from 0 to 1, not {diverse!r}.")
+    if not 0 <= diverse <= 1:
+        raise ValueError(f"diverse is a number from 0 to 1, not {diverse}.")
+    return float(diverse)
 
 
 def _both(first: Filter | str | None, second: Filter | None) -> Filter | None:

@@ -21,6 +21,7 @@ class Hit:
     did; two hits are equal whatever ranked them. `relevance`: how likely it is that the picture
     fits the words, in [0, 1], and `fits`: whether that is enough to say that it does; both None
     where it is not known, as for a picture that was asked with or a model never calibrated.
+    `like`: where answers were folded, those that show the same and follow it, best first.
     """
 
     rank: int
@@ -36,6 +37,7 @@ class Hit:
     reranker: str | None = field(default=None, compare=False)
     relevance: float | None = field(default=None, compare=False)
     fits: bool | None = field(default=None, compare=False)
+    like: tuple[Hit, ...] = field(default=(), repr=False)
 
     @property
     def taken_at(self) -> datetime | None:

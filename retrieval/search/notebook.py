@@ -56,4 +56,4 @@ def _image(hit: Hit) -> str:
 
 
 def _folded(hit: Hit) -> str:
-    return ""
+    return f"<br>+{len(hit.like)} like this" if hit.like else ""

@@ -21,7 +21,8 @@ class Question:
     """What is asked, and how many answers are wanted of what.
 
     `only`: the ids that may answer, ascending, None where all may. The answers are those from
-    `offset` on, at most `k`. The rest is as `SearchEngine.search` takes it.
+    `offset` on, at most `k`. `diversity`: how much scores count against differing from the other
+    answers, from 0 to 1; None where only scores do. The rest is as `SearchEngine.search` takes it.
     """
 
     query: Query
@@ -33,6 +34,8 @@ class Question:
     candidates: int = DEFAULT_CANDIDATES
     fusion: Fusion = "average"
     relevant: bool = False
+    diversity: float | None = None
+    fold: bool = False
 
     @property
     def text(self) -> str | None:
@@ -57,3 +60,5 @@ class SearchOptions(TypedDict, total=False):
     candidates: int
     fusion: Fusion
     relevant: bool
+    diverse: bool | float
+    fold: bool

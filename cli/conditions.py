@@ -1,0 +1,45 @@
+"""What a question's conditions mean for the command line: options beside them, and their limits."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.output.terminal import count
+
+if TYPE_CHECKING:
+    from retrieval.query.filters import Filter
+
+
+def asks_for_times(filter_: Filter | None) -> bool:
+    """Whether a condition is about when pictures were taken."""
+    from retrieval.query.filters import Month, Taken, TimeOfDay, conditions
+
+    found = conditions(filter_) if filter_ is not None else []
+    return any(isinstance(condition, Taken | TimeOfDay | Month) for condition in found)
+
+
+def with_options(
+    filter_: Filter, within: str | None, after: datetime | None, before: datetime | None
+) -> Filter:
+    """The filter and what `--in`, `--after` and `--before` ask for."""
+    from retrieval.query.filters import Below, Taken
+
+    if within is not None:
+        filter_ &= Below(Path(os.path.abspath(Path(within).expanduser())))  # noqa: PTH100
+    if after is not None or before is not None:
+        filter_ &= Taken(after, before)
+    return filter_
+
+
+def tell_of_undated(undated: int) -> None:
+    """Say how many pictures cannot be found by a time."""
+    if undated:
+        verb = "has" if undated == 1 else "have"
+        click.echo(
+            f"{count(undated, 'picture')} {verb} no known date and cannot be found by it.", err=True
+        )
