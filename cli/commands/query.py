@@ -6,7 +6,7 @@ import os
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,13 +15,13 @@ from cli.exit_codes import NOTHING_FOUND
 from cli.many_questions import Asking, answer_questions
 from cli.output.answers import print_answers
 from cli.output.gallery import write_answers
+from cli.output.records import answer_records, hit_record
 from cli.output.terminal import write_json, write_raw_path
 from cli.question import QuestionCommand, composed, read_question
-from retrieval.search.hit import Hit
 
 if TYPE_CHECKING:
     from retrieval.search.compose import Fusion
-    from retrieval.search.explain import Explanation
+    from retrieval.search.question import Match
 
 DATE = click.DateTime(["%Y-%m-%d", "%Y-%m", "%Y"])
 
@@ -55,6 +55,14 @@ DATE = click.DateTime(["%Y-%m-%d", "%Y-%m", "%Y"])
     default="average",
     show_default=True,
     help="Of words and pictures together: all of it in one picture, or any of it (rrf).",
+)
+@click.option(
+    "--match",
+    type=click.Choice(["both", "pictures", "words"]),
+    default="both",
+    show_default=True,
+    help="What is held against the words: the pictures, the words of their names, folders, titles, "
+    "captions and keywords, or both.",
 )
 @click.option(
     "-k",
@@ -151,6 +159,7 @@ def command(
     likes: tuple[Path, ...],
     unwanted: tuple[str, ...],
     fusion: Fusion,
+    match: Match,
     limit: int,
     offset: int,
     within: str | None,
@@ -196,7 +205,7 @@ def command(
             limit, offset, filter_text, likes, unwanted,
             {
                 "within": within, "after": after, "before": before, "min_score": min_score,
-                "rerank": rerank, "candidates": candidates, "fusion": fusion,
+                "rerank": rerank, "candidates": candidates, "fusion": fusion, "match": match,
                 "relevant": relevant,
                 "diverse": by_difference, "fold": bool(fold),
             },
@@ -215,6 +224,8 @@ def command(
     for_people = not (as_json or only_paths or with_nul) and (
         gallery is not None or sys.stdout.isatty()
     )
+    if match == "words" and pictures:
+        raise click.UsageError("--match words asks with words alone, without a picture.")
     from retrieval.search.engine import SearchEngine
 
     with SearchEngine.open(index_dir) as engine:
@@ -239,6 +250,7 @@ def command(
                 relevant=relevant,
                 diverse=by_difference,
                 fold=for_people if fold is None else fold,
+                match=match,
             )
         explanations = engine.explain_many(hits) if with_places else [None] * len(hits)
         if after is not None or before is not None or asks_for_times(parsed.filter):
@@ -248,12 +260,7 @@ def command(
     if gallery is not None:
         write_answers(gallery, question or " ".join(words), hits, explanations)
     if as_json:
-        write_json(
-            [
-                hit_record(hit) | (_heat(explanation) if with_places else {})
-                for hit, explanation in zip(hits, explanations, strict=True)
-            ]
-        )
+        write_json(answer_records(hits, explanations if with_places else None))
     elif only_paths or with_nul:
         for hit in hits:
             write_raw_path(hit.path, "\0" if with_nul else "\n")
@@ -263,26 +270,3 @@ def command(
         click.launch(os.fspath(hits[0].path))
     if not hits:
         ctx.exit(NOTHING_FOUND)
-
-
-def hit_record(hit: Hit) -> dict[str, Any]:
-    """One answer, as JSON takes it; with those that are folded into it, where there are some."""
-    return {
-        **({"like": [hit_record(other) for other in hit.like]} if hit.like else {}),
-        "rank": hit.rank,
-        "score": round(hit.score, 6),
-        "similarity": round(hit.similarity, 6),
-        "relevance": None if hit.relevance is None else round(hit.relevance, 4),
-        "fits": hit.fits,
-        "path": str(hit.path),
-        "width_px": hit.width_px,
-        "height_px": hit.height_px,
-        "taken_at": hit.taken_at.isoformat() if hit.taken_at else None,
-        "metadata": hit.metadata.to_json(),
-    }
-
-
-def _heat(explanation: Explanation | None) -> dict[str, Any]:
-    from retrieval.search.heatmaps import heat_records
-
-    return {"heat": heat_records(explanation)}

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, insert, inspect, select
 
 from retrieval.catalog.base import NEXT_SPACE, present_space, read_info
 from retrieval.catalog.embeddings import EmbeddingReading
+from retrieval.catalog.full_text import install
 from retrieval.catalog.integrity import (
     CatalogDefects,
     find_damage,
@@ -26,7 +27,12 @@ from retrieval.catalog.integrity import (
 )
 from retrieval.catalog.items import ItemReading
 from retrieval.catalog.schema import SCHEMA_VERSION, info, metadata, spaces
-from retrieval.catalog.sqlite.connection import damaged, database_errors, sqlite_engine
+from retrieval.catalog.sqlite.connection import (
+    damaged,
+    database_errors,
+    raw_connection,
+    sqlite_engine,
+)
 from retrieval.catalog.transaction import DISKS, PATCH_TOKENS, REMOVED, WriteTransaction, put_info
 from retrieval.encoders.space import EmbeddingSpace
 from retrieval.errors import (
@@ -101,6 +107,9 @@ class Catalog(ItemReading, EmbeddingReading):
         with database_errors(engine), engine.begin() as connection:
             if is_new or not _has_tables(connection, path):
                 metadata.create_all(connection)
+                raw = raw_connection(connection)
+                if raw is not None:
+                    install(raw)
                 connection.execute(
                     insert(info),
                     [

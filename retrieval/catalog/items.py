@@ -23,6 +23,7 @@ from retrieval.catalog.base import (
 )
 from retrieval.catalog.facts import COLUMNS, FROM_FILE, TEXT_KINDS, from_rows
 from retrieval.catalog.filters import compile_filter
+from retrieval.catalog.full_text import FullText
 from retrieval.catalog.records import Failure, Item, KnownFile, Root, StoredFile
 from retrieval.catalog.schema import (
     FACTS_VERSION,
@@ -244,6 +245,17 @@ class ItemReading(CatalogBase):
         with self._reading() as connection:
             found = connection.execute(text(compiled.statement), compiled.parameters)
             return np.fromiter(found.scalars(), dtype=np.int64)
+
+    @property
+    def full_text(self) -> FullText:
+        """What can be asked of the items' words."""
+        return FullText(self.raw_rows)
+
+    def raw_rows(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """What a statement in SQL finds, its values in the places of its question marks."""
+        with self._reading() as connection:
+            found = connection.exec_driver_sql(statement, tuple(values))
+            return [tuple(row) for row in found]
 
     def count_undated(self) -> int:
         """How many items have no known time, so that no question about time finds them."""

@@ -36,7 +36,12 @@ _KNOWN = {
 
 
 def create_old_views(connection: Connection, version: int) -> None:
-    """Let a connection to a catalogue of version 1 or 2 be read as one of this version."""
+    """Let a connection to a catalogue of an older version be read as one of this version.
+
+    One of version 3 has all tables but those of words and of saved searches.
+    """
+    if version > max(_KNOWN):
+        return
     known = _KNOWN[version]
     columns = ", ".join(
         column.name if column.name in known else f"NULL AS {column.name}"

@@ -3,7 +3,8 @@
 File names are bytes on most systems, so paths are stored as bytes (`FilePath`): any name can be
 kept, and all that lies below a folder is one range of the index, compared byte by byte.
 
-`files` 1 to n `items` 1 to n `embeddings`, `texts`, `tags`. A change here needs a new
+`files` 1 to n `items` 1 to n `embeddings`, `texts`, `tags`. `full_text` keeps tables of its own
+beside these, made from them. A change here needs a new
 `SCHEMA_VERSION` and a step in `retrieval.catalog.migrations`. `info["since"]` of a column is the
 version that brought its fact, 3 where nothing is said.
 """
@@ -30,7 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 # Counts up when reading a picture's file yields a further fact; rows that lack it are read again.
 FACTS_VERSION = 3
 
@@ -157,6 +158,17 @@ tags = Table(
     Column("source", Text, primary_key=True, comment="file: a keyword in the file itself"),
     Column("score", Float, comment="how sure it is; empty for what people wrote"),
     Index("tags_by_tag", "tag"),
+)
+
+# Items whose words `full_text` is to write anew when the transaction ends.
+words_due = Table("words_due", metadata, Column("item_id", _RowId, nullable=False))
+
+saved_searches = Table(
+    "saved_searches",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("question", Text, nullable=False, comment="JSON, see `retrieval.query.saved`"),
+    Column("saved_at", Float, nullable=False, comment="seconds since 1970"),
 )
 
 removals = Table(

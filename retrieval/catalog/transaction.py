@@ -19,6 +19,7 @@ from sqlalchemy.dialects import sqlite
 
 from retrieval.catalog.base import NEXT_SPACE, SPACE, present_space, read_info
 from retrieval.catalog.facts import column_values, tag_rows, text_rows
+from retrieval.catalog.full_text import refresh
 from retrieval.catalog.records import FileFacts, ItemFacts, Root
 from retrieval.catalog.schema import (
     FACTS_VERSION,
@@ -33,6 +34,7 @@ from retrieval.catalog.schema import (
     tags,
     texts,
 )
+from retrieval.catalog.sqlite.connection import raw_connection
 from retrieval.encoders.base import Vectors
 from retrieval.encoders.space import EmbeddingSpace
 from retrieval.images.facts import ImageMetadata
@@ -53,7 +55,10 @@ class WriteTransaction:
         self.generation = generation
 
     def finish(self) -> None:
-        """Stamp the catalogue with the generation of this transaction."""
+        """Write the words of what has changed, and stamp the catalogue with the generation."""
+        connection = raw_connection(self._connection)
+        if connection is not None:
+            refresh(connection)
         self._put_info("generation", str(self.generation))
 
     def set_encoder(self, encoder: EmbeddingSpace) -> None:

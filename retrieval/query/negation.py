@@ -23,6 +23,8 @@ _NEGATED = re.compile(
 _BETWEEN = re.compile(
     r"\s*(?:,|\bor\b|\band\b|\bnor\b)\s*(?:no\s+|any\s+|a\s+|an\s+|the\s+)?", re.I
 )
+# A file's name is one, whatever words are in it.
+_FILE_NAME = re.compile(r"\.[a-z]\w{1,4}\s*$", re.IGNORECASE)
 # A "not" before these is no negation of a thing: "not far from", "not only".
 _NO_THING = re.compile(r"^(?:far|only|yet|just|even|quite|much|many|so|too|very)\b", re.IGNORECASE)
 
@@ -38,6 +40,8 @@ def read_negation(text: str) -> Query:
         unwanted.extend(part for part in _BETWEEN.split(what) if part)
         return ""
 
+    if _FILE_NAME.search(text):
+        return Query.of(text)
     rest = " ".join(_NEGATED.sub(take, text).split()).strip(" ,;")
     if not unwanted or not rest:
         return Query.of(text)

@@ -23,6 +23,7 @@ from retrieval.search.live_index import LiveIndex
 from retrieval.search.question import Question
 from retrieval.search.relevance import Relevance, RelevanceModel, require_judged
 from retrieval.search.rerank import Looked
+from retrieval.search.words import NO_NAME, lifted
 
 # So many at a time, which bounds the memory that their candidates take.
 _QUESTIONS_AT_ONCE = 64
@@ -61,6 +62,7 @@ def as_hit(
     reranker: str | None = None,
     relevance: float | None = None,
     fits: bool | None = None,
+    word_score: float = 0.0,
 ) -> Hit:
     """An item as an answer."""
     return Hit(
@@ -77,6 +79,7 @@ def as_hit(
         reranker=reranker,
         relevance=relevance,
         fits=fits,
+        word_score=word_score,
     )
 
 
@@ -158,7 +161,7 @@ def _to_look_at(
     if reranker is None or not found.images:
         return None
     best = slice(question.candidates)
-    return Looked(reranker, query, found.images[best], found.similarities[best])
+    return Looked(reranker, query, found.images[best], _worth(found)[best].tolist())
 
 
 def _judged(
@@ -175,9 +178,18 @@ def _judged(
     added = None
     # What another reranker adds is on a scale of its own, of which nothing is known.
     if fused is not None and isinstance(reranker, CompactReranker) and reranker.is_built_in:
-        added = fused - np.asarray(found.similarities[: len(fused)])
-    first = np.asarray(found.similarities, dtype=np.float64) - found.pushed
-    return model.judge(question.text, encoded.wanted[0], first, added)
+        added = fused - _worth(found)[: len(fused)]
+    judged = model.judge(question.text, encoded.wanted[0], _worth(found) - found.pushed, added)
+    if judged is None:
+        return None
+    # Whoever names a file wants it.
+    is_named = found.by_name != NO_NAME
+    return Relevance(np.where(is_named, 1.0, judged.probability), judged.fits | is_named)
+
+
+def _worth(found: Candidates) -> NDArray[np.float64]:
+    """How near each picture is, with what its words add, (n,)."""
+    return np.asarray(found.similarities, dtype=np.float64) + found.added
 
 
 def _ranked(
@@ -189,11 +201,12 @@ def _ranked(
     reader: QuickReader,
 ) -> Hits:
     """The answers that are wanted, by the scores of both stages."""
-    scores = np.asarray(found.similarities, dtype=np.float64) - found.pushed
+    scores = _worth(found) - found.pushed
     if fused is not None:
         scores = rank_above_rest(
             fused - found.pushed[: question.candidates], scores[question.candidates :]
         )
+    scores = lifted(scores, found.by_name)
     order = np.argsort(-scores, kind="stable")
     if question.relevant and judged is not None:
         order = order[judged.fits[order]]
@@ -210,6 +223,7 @@ def _ranked(
             ranked_by,
             None if judged is None else float(judged.probability[i]),
             None if judged is None else bool(judged.fits[i]),
+            float(found.added[i]),
         )
         for rank, i in enumerate(best.tolist(), start=question.offset + 1)
     )

@@ -1,7 +1,8 @@
 """The search engine: words or a picture in, ranked pictures out.
 
-One way through: question → `Encoder` → `VectorIndex` (top n) → `Reranker` (top k) → `Hit`s; its
-stages are in `answer`. It reads an index; the `indexer` package makes one.
+One way through: question → `Encoder` → `VectorIndex` (top n), joined by what `words` finds →
+`Reranker` (top k) → `Hit`s; its stages are in `answer`. It reads an index; the `indexer` package
+makes one.
 """
 
 from __future__ import annotations
@@ -39,7 +40,13 @@ from retrieval.search.embed import indexed_vectors, texts_embedded
 from retrieval.search.encode import QueryEncoder
 from retrieval.search.hit import Hit, Hits
 from retrieval.search.live_index import LiveIndex
-from retrieval.search.question import DEFAULT_CANDIDATES, Question, SearchOptions
+from retrieval.search.question import (
+    DEFAULT_CANDIDATES,
+    MATCHES,
+    Match,
+    Question,
+    SearchOptions,
+)
 from retrieval.search.restrict import Restriction, as_filter
 from retrieval.storage.closing import Closing
 from retrieval.storage.index_dir import IndexDir
@@ -134,6 +141,7 @@ class SearchEngine(Closing):
         relevant: bool = False,
         diverse: bool | float = False,
         fold: bool = False,
+        match: Match = "both",
     ) -> Hits:
         """The k pictures that answer best, best first; those after the first `offset` ones.
 
@@ -141,17 +149,19 @@ class SearchEngine(Closing):
         vector, (dim,), as `embed_texts` and its like give; or a `Query` of several of them, wanted
         and unwanted. Words that say what is not wanted, as
         "a beach without people", are understood so; `Query.of` takes them as they are. `fusion` of
-        what is wanted: `average` finds pictures that show all of it, `rrf` any of it.
+        what is wanted: `average` finds pictures that show all of it, `rrf` any of it. `match` says
+        what is held against the words: the pictures, the words of their names, folders, titles,
+        captions and keywords, or both.
         `within` keeps to pictures below a folder, `after` and `before` to those taken at or after
         one time and before another, by the camera's clock; `filter` to those that fit a condition,
         as data or as text (`retrieval.query.parse`); `min_score` leaves out those whose
-        similarity to the question, a cosine, is lower. `rerank` names what looks again at the best
-        `candidates` of a question in words, see `retrieval.rerankers.registry`: `auto` takes what
-        the index can do at once, `off` keeps the first stage's order. `relevant` leaves out what
-        does not fit well, so that a question that nothing answers has no answers. `diverse` chooses
-        answers that also differ from one another; as a number, how much their scores count, from 0
-        to 1. `fold` puts copies and pictures of one burst into `Hit.like` of the best of them, and
-        counts them as one.
+        similarity to the question, a cosine, is lower, what their words add included. `rerank`
+        names what looks again at the best `candidates` of a question in words, see
+        `retrieval.rerankers.registry`: `auto` takes what the index can do at once, `off` keeps the
+        first stage's order. `relevant` leaves out what does not fit well, so that a question that
+        nothing answers has no answers. `diverse` chooses answers that also differ from one
+        another; as a number, how much their scores count, from 0 to 1. `fold` puts copies and
+        pictures of one burst into `Hit.like` of the best of them, and counts them as one.
 
         Raises UnknownModelError where there is no such reranker, ImageError where the picture that
         is asked with cannot be read, MmsearchError where `within` holds nothing that is indexed,
@@ -174,6 +184,7 @@ class SearchEngine(Closing):
             relevant=relevant,
             diverse=diverse,
             fold=fold,
+            match=match,
         )[0]
 
     def search_many(
@@ -318,6 +329,7 @@ class SearchEngine(Closing):
         relevant: bool = False,
         diverse: bool | float = False,
         fold: bool = False,
+        match: Match = "both",
     ) -> Question:
         """A question whose options make sense."""
         check_count("candidates", candidates)
@@ -325,6 +337,9 @@ class SearchEngine(Closing):
         check_min_score(min_score)
         check_rerank(rerank)
         check_choice("fusion", fusion, FUSIONS)
+        check_choice("match", match, MATCHES)
+        if match == "words" and query.words is None:
+            raise ValueError('match="words" needs a question in words alone.')
         diversity = _balance(diverse)
         only = self._restrict(within, after, before, _both(filter, query.filter))
         return Question(
@@ -339,6 +354,7 @@ class SearchEngine(Closing):
             relevant,
             diversity,
             fold,
+            match,
         )
 
     def _check_process(self) -> None:

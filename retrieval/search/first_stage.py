@@ -1,4 +1,4 @@
-"""The first stage: the pictures whose vectors are nearest, and what is not wanted pushed back.
+"""The first stage: the nearest pictures, those with the words, and what is not wanted pushed back.
 
 Questions that look at the same pictures are searched for together; each finds what it finds alone.
 """
@@ -17,20 +17,24 @@ from retrieval.encoders.base import TextEncoding
 from retrieval.search.compose import POOL, average, push_back, reciprocal_ranks
 from retrieval.search.encode import Encoded
 from retrieval.search.question import Question
+from retrieval.search.words import NO_NAME, WordMatches, join_words
 from retrieval.vectors.base import Ids, VectorIndex
 
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """The pictures that show most of what is wanted, by score, best first.
+    """The pictures that show most of what is wanted or have its words, by score, best first.
 
-    `similarities`: how near they are. `pushed`: what is taken from each for showing what is not
-    wanted, float64 (n,).
+    `similarities`: how near they are. Of each, float64 (n,): `pushed`, what is taken for showing
+    what is not wanted, and `added`, what its words add. `by_name`, int8 (n,): how its file is asked
+    for by name, see `words`.
     """
 
     images: list[Item]
     similarities: list[float]
     pushed: NDArray[np.float64]
+    added: NDArray[np.float64]
+    by_name: NDArray[np.int8]
 
 
 def find_candidates(
@@ -41,8 +45,15 @@ def find_candidates(
     reader: QuickReader,
 ) -> list[Candidates]:
     """Each question's best candidates, `counts` of them at most."""
-    found = _nearest(questions, encoded, counts, index)
-    wanted = {int(id_) for _, ids in found for id_ in ids.tolist() if id_ >= 0}
+    found = [
+        join_words(
+            question, _vector(question, own), len(nearest[1]) or count, nearest, index, reader
+        )
+        for question, own, count, nearest in zip(
+            questions, encoded, counts, _nearest(questions, encoded, counts, index), strict=True
+        )
+    ]
+    wanted = {int(id_) for _, ids, _ in found for id_ in ids.tolist() if id_ >= 0}
     items = reader.items(sorted(wanted))
     return [
         _candidates(question, own, *nearest, items, reader)
@@ -63,12 +74,15 @@ def _nearest(
     vectors: dict[int, NDArray[np.float32]] = {}
     for number, (question, own) in enumerate(zip(questions, encoded, strict=True)):
         count = counts[number] if question.query.is_plain else max(counts[number], POOL)
-        weights = [term.weight for term in question.query.wanted]
-        stacked = np.concatenate([encoding.vectors for encoding in own.wanted])
-        if question.fusion == "rrf" and len(stacked) > 1:
+        if question.match == "words":
+            found[number] = np.empty(0, np.float32), np.empty(0, np.int64)
+            continue
+        if question.fusion == "rrf" and len(own.wanted) > 1:
+            weights = [term.weight for term in question.query.wanted]
+            stacked = np.concatenate([encoding.vectors for encoding in own.wanted])
             found[number] = _by_ranks(stacked, weights, count, index, question.only)
             continue
-        vectors[number] = stacked if len(stacked) == 1 else average(stacked, weights)
+        vectors[number] = _vector(question, own)
         together.setdefault((count, id(question.only)), []).append(number)
     for (count, _), numbers in together.items():
         asked = np.concatenate([vectors[number] for number in numbers])
@@ -76,6 +90,13 @@ def _nearest(
         for row, number in enumerate(numbers):
             found[number] = scores[row], ids[row]
     return [result for result in found if result is not None]
+
+
+def _vector(question: Question, encoded: Encoded) -> NDArray[np.float32]:
+    """What is wanted as one vector, (1, dim)."""
+    stacked = np.concatenate([encoding.vectors for encoding in encoded.wanted])
+    weights = [term.weight for term in question.query.wanted]
+    return stacked if len(stacked) == 1 else average(stacked, weights)
 
 
 def _by_ranks(
@@ -98,22 +119,29 @@ def _candidates(
     encoded: Encoded,
     scores: NDArray[np.float32],
     ids: Ids,
+    words: WordMatches,
     items: dict[int, Item],
     reader: QuickReader,
 ) -> Candidates:
-    pairs = [
-        (items[item_id], similarity)
-        for similarity, item_id in zip(scores.tolist(), ids.tolist(), strict=True)
-        # A picture may have been removed between the two look-ups.
-        if item_id in items and (question.min_score is None or similarity >= question.min_score)
-    ]
-    images = [image for image, _ in pairs]
-    first = [similarity for _, similarity in pairs]
+    added, by_name = words.of(ids)
+    least = -np.inf if question.min_score is None else question.min_score
+    # Whoever names a file wants it, whatever it shows.
+    is_enough = (scores + added >= least) | (by_name != NO_NAME)
+    # A picture may have been removed between the two look-ups.
+    kept = [row for row in np.flatnonzero(is_enough).tolist() if int(ids[row]) in items]
+    images = [items[int(ids[row])] for row in kept]
+    first, added, by_name = scores[kept], added[kept], by_name[kept]
     if not encoded.unwanted:
-        return Candidates(images, first, np.zeros(len(images)))
+        return Candidates(images, first.tolist(), np.zeros(len(images)), added, by_name)
     pushed = _pushed_back(question, images, encoded.unwanted, reader)
-    order = np.argsort(pushed - np.asarray(first), kind="stable")
-    return Candidates([images[i] for i in order], [first[i] for i in order], pushed[order])
+    order = np.lexsort((pushed - first - added, -by_name))
+    return Candidates(
+        [images[row] for row in order],
+        first[order].tolist(),
+        pushed[order],
+        added[order],
+        by_name[order],
+    )
 
 
 def _pushed_back(

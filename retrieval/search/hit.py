@@ -15,13 +15,15 @@ class Hit:
 
     `rank` counts from 1. `score` is what the ranking is by, larger is better: the cosine of
     picture and question, or the fused score where a reranker looked again; `similarity` is
-    always the first stage's cosine, in [-1, 1]. `question`: the words that it answers, None where
-    a picture was asked with. `metadata`: what the picture's file says of it. `time_ms`: where in a
-    video, None for a picture. `reranker`: the name of the one that looked again, None where none
-    did; two hits are equal whatever ranked them. `relevance`: how likely it is that the picture
-    fits the words, in [0, 1], and `fits`: whether that is enough to say that it does; both None
-    where it is not known, as for a picture that was asked with or a model never calibrated.
-    `like`: where answers were folded, those that show the same and follow it, best first.
+    always the first stage's cosine, in [-1, 1]. `word_score`: what the words of its name, folder,
+    title, caption and keywords added, 0 where they have none of the question's. `question`: the
+    words that it answers, None where a picture was asked with. `metadata`: what the picture's file
+    says of it. `time_ms`: where in a video, None for a picture. `reranker`: the name of the one
+    that looked again, None where none did; two hits are equal whatever ranked them. `relevance`:
+    how likely it is that the picture fits the words, in [0, 1], and `fits`: whether that is enough
+    to say that it does; both None where it is not known, as for a picture that was asked with or a
+    model never calibrated. `like`: where answers were folded, those that show the same and follow
+    it, best first.
     """
 
     rank: int
@@ -38,6 +40,7 @@ class Hit:
     relevance: float | None = field(default=None, compare=False)
     fits: bool | None = field(default=None, compare=False)
     like: tuple[Hit, ...] = field(default=(), repr=False)
+    word_score: float = 0.0
 
     @property
     def taken_at(self) -> datetime | None:

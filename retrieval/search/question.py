@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 from retrieval.query.filters import Filter
 from retrieval.query.query import Query
@@ -13,6 +13,9 @@ from retrieval.rerankers.registry import AUTO
 from retrieval.search.compose import Fusion
 from retrieval.vectors.base import Ids
 
+# What is held against the words of a question: pictures, the words beside them, or both.
+Match = Literal["both", "pictures", "words"]
+MATCHES: tuple[Match, ...] = ("both", "pictures", "words")
 DEFAULT_CANDIDATES = 50
 
 
@@ -36,6 +39,7 @@ class Question:
     relevant: bool = False
     diversity: float | None = None
     fold: bool = False
+    match: Match = "both"
 
     @property
     def text(self) -> str | None:
@@ -62,3 +66,4 @@ class SearchOptions(TypedDict, total=False):
     relevant: bool
     diverse: bool | float
     fold: bool
+    match: Match

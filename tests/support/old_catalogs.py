@@ -8,6 +8,8 @@ from pathlib import Path
 
 _TO_VERSION_1 = """
 PRAGMA foreign_keys = OFF;
+DROP TABLE words; DROP TABLE names; DROP TABLE words_due;
+DROP TABLE saved_searches;
 CREATE TABLE pictures (
     id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, root_id INTEGER NOT NULL, path BLOB NOT NULL,
     size_bytes BIGINT NOT NULL, mtime_ns BIGINT NOT NULL, content_hash BLOB NOT NULL,
@@ -34,4 +36,8 @@ UPDATE info SET value = '1' WHERE key = 'schema_version';
 def to_version_1(catalog: Path) -> None:
     """Turn a catalogue into one of version 1, which forgets what that could not hold."""
     with closing(sqlite3.connect(catalog)) as connection, connection:
+        for (name,) in connection.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+        ).fetchall():
+            connection.execute(f"DROP TRIGGER {name}")
         connection.executescript(_TO_VERSION_1)

@@ -51,6 +51,12 @@ def sqlite_engine(path: Path) -> Engine:
     return engine
 
 
+def raw_connection(connection: Connection) -> sqlite3.Connection | None:
+    """The standard library's connection below one of SQLAlchemy; None where it is no SQLite."""
+    raw = connection.connection.driver_connection
+    return raw if isinstance(raw, sqlite3.Connection) else None
+
+
 @contextmanager
 def database_errors(engine: Engine) -> Iterator[None]:
     """Database errors as a CatalogError that names the file, or as a StorageError."""
@@ -58,6 +64,9 @@ def database_errors(engine: Engine) -> Iterator[None]:
         yield
     except DBAPIError as error:
         raise as_mmsearch_error(error.orig, Path(engine.url.database or "")) from error
+    except sqlite3.Error as error:
+        # Of a statement that did not go through SQLAlchemy.
+        raise as_mmsearch_error(error, Path(engine.url.database or "")) from error
     except UnicodeDecodeError as error:
         # Of a message of SQLite's own, which quotes what it cannot make sense of.
         raise damaged(Path(engine.url.database or ""), "it has garbled text") from error

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from retrieval.catalog.facts import COLUMNS, FROM_FILE, TEXT_KINDS, from_rows
 from retrieval.catalog.filters import compile_filter, register_functions
+from retrieval.catalog.full_text import FullText
 from retrieval.catalog.records import Item, Root
 from retrieval.encoders.space import EmbeddingSpace
 from retrieval.query.filters import Filter
@@ -29,8 +30,8 @@ from retrieval.storage.closing import Closing
 if TYPE_CHECKING:
     from retrieval.catalog.catalog import Catalog
 
-# The version of the tables that these statements are for; others are read through `Catalog`.
-READ_VERSION = 3
+# The versions of the tables that these statements are for; others are read through `Catalog`.
+_READ_VERSIONS = frozenset({"3", "4"})
 _IDS_A_STATEMENT = 500
 
 _SPACE = "coalesce((SELECT CAST(value AS INTEGER) FROM info WHERE key = 'space'), 1)"
@@ -136,6 +137,16 @@ class QuickReader(Closing):
             return self.full.ids_matching(filter_)
         return np.fromiter((row[0] for row in rows), dtype=np.int64, count=len(rows))
 
+    @property
+    def full_text(self) -> FullText:
+        """See `Catalog.full_text`."""
+
+        def rows(statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+            found = self._rows(statement, values)
+            return self.full.raw_rows(statement, values) if found is None else found
+
+        return FullText(rows)
+
     def vectors(self, ids: Sequence[int]) -> dict[int, NDArray[np.float16]]:
         """See `Catalog.vectors`."""
         found: dict[int, NDArray[np.float16]] = {}
@@ -211,7 +222,7 @@ class QuickReader(Closing):
                 self._full.close()
 
     def _rows(
-        self, statement: str, values: Sequence[int] | Mapping[str, Any] = ()
+        self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()
     ) -> list[tuple[Any, ...]] | None:
         """What a statement finds; None where it has to be asked of `full`."""
         with self._lock:
@@ -238,7 +249,7 @@ def _item(row: tuple[Any, ...], texts: dict[str, str], keywords: Sequence[str]) 
 
 
 def _connect(path: Path) -> sqlite3.Connection | None:
-    """A connection to tables of `READ_VERSION`; None where that is not what is there."""
+    """A connection to tables of `_READ_VERSIONS`; None where that is not what is there."""
     if not path.exists():
         return None
     connection = None
@@ -247,7 +258,7 @@ def _connect(path: Path) -> sqlite3.Connection | None:
             path, timeout=30, isolation_level=None, check_same_thread=False
         )
         found = connection.execute("SELECT value FROM info WHERE key = 'schema_version'").fetchone()
-        if found is not None and found[0] == str(READ_VERSION):
+        if found is not None and found[0] in _READ_VERSIONS:
             register_functions(connection)
             return connection
     except (sqlite3.Error, UnicodeDecodeError):

@@ -34,6 +34,7 @@ from sqlalchemy.schema import CreateTable
 
 from retrieval.catalog.base import FIRST_SPACE, SPACE
 from retrieval.catalog.catalog import Catalog
+from retrieval.catalog.full_text import refresh
 from retrieval.catalog.integrity import LENGTH_TOLERANCE
 from retrieval.catalog.migrations.to_version_3 import ROW_MOVES
 from retrieval.catalog.records import CONTENT_HASH_BYTES
@@ -47,6 +48,7 @@ from retrieval.catalog.schema import (
     items,
     removals,
     roots,
+    saved_searches,
     spaces,
     tags,
     texts,
@@ -91,6 +93,7 @@ _TABLES = (
     *_OLD_TABLES,
     removals,
     failures,
+    saved_searches,
     roots,
     info,
 )
@@ -133,7 +136,9 @@ def salvage(source: Path, target: Path, scratch: Path) -> Salvaged:
                     fresh.execute(str(CreateTable(table).compile(dialect=sqlite.dialect())))
                 facts = _fill(fresh, scratch)
                 _take_over_old_rows(fresh, facts)
-                return _settle(fresh, facts, scratch, target.parent)
+                salvaged = _settle(fresh, facts, scratch, target.parent)
+                refresh(fresh)
+                return salvaged
     except sqlite3.Error as error:
         raise as_mmsearch_error(error, target) from error
     finally:
@@ -242,9 +247,8 @@ def _by_table(
         table = next((table for table in _TABLES if _fits(table, values)), None)
         if table is None:
             continue
-        has_alias = len(table.primary_key) == 1 and table is not info
         mine = waiting[table.name]
-        mine.append((rowid, *values[1:]) if has_alias else values)
+        mine.append((rowid, *values[1:]) if _has_alias(table) else values)
         if len(mine) >= _ROWS_A_STATEMENT:
             yield table, mine
             mine.clear()
@@ -258,7 +262,7 @@ def _fits(table: Table, values: Sequence[Value]) -> bool:
     needed = sum(1 for column in columns if not column.info.get("added"))
     if not needed <= len(values) <= len(columns):
         return False
-    has_alias = len(table.primary_key) == 1 and table is not info
+    has_alias = _has_alias(table)
     for place, (column, value) in enumerate(zip(columns, values, strict=False)):
         if place == 0 and has_alias:
             if value is not None:
@@ -268,8 +272,21 @@ def _fits(table: Table, values: Sequence[Value]) -> bool:
                 return False
         elif not isinstance(value, _types_of(column.type)):
             return False
+    if table is roots and not _is_folder(values[1]):
+        return False
     hashed = _HASHED.get(table.name)
     return hashed is None or len(values[hashed]) == CONTENT_HASH_BYTES  # type: ignore[arg-type]
+
+
+def _has_alias(table: Table) -> bool:
+    """Whether the row's number stands for its key, which is then not written in the row."""
+    return len(table.primary_key) == 1 and table not in (info, saved_searches)
+
+
+def _is_folder(path: Value) -> bool:
+    """Whether bytes can be a root's: the pages of the words' tables have rows of its shape."""
+    name = os.fsdecode(path)  # type: ignore[arg-type]
+    return Path(name).is_absolute() and not any(ord(letter) < 32 for letter in name)
 
 
 def _types_of(kind: object) -> tuple[type, ...]:

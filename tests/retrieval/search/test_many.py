@@ -75,7 +75,7 @@ def test_a_vector_asks_as_what_it_was_made_of(engine: SearchEngine, photos: Path
     assert vectors.dtype == np.float32
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3)
     for text, vector in zip(texts, vectors, strict=True):
-        by_words = engine.search(Query.of(text), k=5, rerank="off")
+        by_words = engine.search(Query.of(text), k=5, rerank="off", match="pictures")
         by_vector = engine.search(vector, k=5)
         assert [hit.item_id for hit in by_vector] == [hit.item_id for hit in by_words]
         assert [hit.score for hit in by_vector] == [hit.score for hit in by_words]

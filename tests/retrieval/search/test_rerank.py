@@ -41,8 +41,8 @@ def index(reranked_index: Path, tmp_path: Path) -> Path:
 
 def test_a_reranker_gives_fused_scores_and_keeps_the_candidates(reranked_index: Path) -> None:
     with SearchEngine.open(reranked_index) as engine:
-        plain = engine.search(TEXT, k=5, rerank="off")
-        looked = engine.search(TEXT, k=5, candidates=5)
+        plain = engine.search(TEXT, k=5, rerank="off", match="pictures")
+        looked = engine.search(TEXT, k=5, candidates=5, match="pictures")
     assert all(hit.score == hit.similarity for hit in plain)
     assert all(hit.score != hit.similarity for hit in looked)
     assert {hit.item_id for hit in plain} == {hit.item_id for hit in looked}
