@@ -25,6 +25,7 @@ from retrieval.storage.disk import DISK_ERRORS
 COMMANDS = {
     "index": ("index", "Index the pictures in folders."),
     "query": ("query", "Find pictures by words, or by a picture."),
+    "similar": ("similar", "Find pictures like a picture."),
     "status": ("status", "Show what is indexed, and what failed."),
     "remove": ("remove", "Forget a folder or a picture."),
     "move": ("move", "Say that an indexed folder now lies elsewhere."),

@@ -49,18 +49,26 @@ def indexed_vectors(
     return unit
 
 
+def indexed_id(picture: Hit | str | os.PathLike[str], reader: QuickReader) -> int | None:
+    """The id of the item that an answer or a path stands for; None where it is not indexed."""
+    if isinstance(picture, Hit):
+        return picture.item_id if picture.item_id in reader.items([picture.item_id]) else None
+    path = absolute(picture)
+    ids = reader.ids_matching(Below(path)).tolist()
+    # A folder holds others' items; of a video, the first moment stands for it.
+    own = [id_ for id_, item in sorted(reader.items(ids[:1]).items()) if item.path == path]
+    return own[0] if own else None
+
+
 def _id_of(picture: Hit | str | os.PathLike[str], reader: QuickReader) -> int:
     if isinstance(picture, Hit):
         return picture.item_id
     if not isinstance(picture, str | os.PathLike):
         raise TypeError(f"A picture is a hit or a path, not {type(picture).__name__}.")
-    path = absolute(picture)
-    ids = reader.ids_matching(Below(path)).tolist()
-    # A folder holds others' items; of a video, the first moment stands for it.
-    own = [id_ for id_, item in sorted(reader.items(ids[:1]).items()) if item.path == path]
-    if not own:
-        raise _not_indexed(path)
-    return own[0]
+    found = indexed_id(picture, reader)
+    if found is None:
+        raise _not_indexed(absolute(picture))
+    return found
 
 
 def _not_indexed(path: Path) -> MmsearchError:

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from retrieval.catalog import Catalog
     from retrieval.query.query import Askable
     from retrieval.search.explain import Explanation
+    from retrieval.search.similar import Picture
 
 
 class SearchEngine(Closing):
@@ -234,6 +235,48 @@ class SearchEngine(Closing):
         items = self._reader.newest(ids, k, offset)
         return Hits(
             as_hit(rank, item, 0.0, 0.0) for rank, item in enumerate(items, start=offset + 1)
+        )
+
+    def similar(
+        self,
+        picture: Picture,
+        k: int = 10,
+        *,
+        offset: int = 0,
+        within: str | os.PathLike[str] | None = None,
+        after: datetime | None = None,
+        before: datetime | None = None,
+        filter: Filter | str | None = None,
+        min_score: float | None = None,
+        diverse: bool | float = False,
+    ) -> Hits:
+        """The k pictures most like one, the nearest first, itself left out.
+
+        `picture` is an answer or a path, whose kept vector asks where it is indexed, else the file
+        is read; or an open PIL image. The options are those of `search`. Raises ImageError for a
+        file that is not indexed and cannot be read, and what `search` raises.
+        """
+        from retrieval.search.similar import query_like, without_itself
+
+        self._check_process()
+        check_count("k", k)
+        check_offset(offset)
+        query, itself = query_like(picture, self._reader)
+        return without_itself(
+            lambda count: self.search(
+                query,
+                count,
+                within=within,
+                after=after,
+                before=before,
+                filter=filter,
+                min_score=min_score,
+                rerank="off",
+                diverse=diverse,
+            ),
+            itself,
+            k,
+            offset,
         )
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
