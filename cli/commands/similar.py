@@ -66,7 +66,7 @@ def command(
     """
     if as_json and (only_paths or with_nul):
         raise click.UsageError("Choose one of --json and --paths (or -0): they are two outputs.")
-    from cli.commands.query import hit_record
+    from cli.output.records import hit_record
     from retrieval.search.engine import SearchEngine
 
     with SearchEngine.open(ctx.obj) as engine:

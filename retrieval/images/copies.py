@@ -219,7 +219,8 @@ def _correlations(one: Gray, other: Gray) -> Gray:
     shown = contrasts.max(axis=0) >= _PLAIN
     norms = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
     products: Gray = (first * second).sum(axis=1) / np.maximum(norms, 1e-6)
-    return products[shown]
+    of_shown: Gray = products[shown]
+    return of_shown
 
 
 def _in_parts(gray: Gray) -> Gray:
