@@ -19,7 +19,8 @@ LANGUAGES = ("de", "fr", "cs")
 class Sentence:
     """A sentence, its language, and the sentence in English and the picture that it goes with.
 
-    `english` is None where only the picture is known, `image` where only the translation is.
+    `english` is None where only the picture is known, `image`, a file's name, where only the
+    translation is.
     """
 
     text: str
@@ -28,23 +29,31 @@ class Sentence:
     image: str | None = None
 
 
-def read_parallel(data: Path, languages: tuple[str, ...] = LANGUAGES) -> list[Sentence]:
-    """Sentences with their English: picture by picture, each in every language."""
+def read_parallel(data: Path, images: dict[str, str]) -> list[Sentence]:
+    """Sentences with their English; `images` gives a picture's name by its Flickr id."""
     return [
-        Sentence(tidy(row[language]), language, english=tidy(row["en"]))
+        Sentence(tidy(row[language]), language, tidy(row["en"]), images.get(row["flickr_id"]))
         for row in _rows(data / "multi30k" / "parallel.tsv")
-        for language in languages
+        for language in LANGUAGES
         if row[language].strip()
     ]
 
 
-def read_captions(data: Path, split: str, languages: tuple[str, ...] = LANGUAGES) -> list[Sentence]:
-    """Captions of the pictures of a split, `train` or `dev`."""
+def read_captions(data: Path, split: str, kinds: str = "") -> list[Sentence]:
+    """Captions of the pictures of a split, `train` or `dev`, of kinds that begin with `kinds`.
+
+    `task1` are translations of an English caption, `task2` were written before the picture.
+    """
     return [
         Sentence(tidy(row["caption"]), row["lang"], image=row["image"])
         for row in _rows(data / "multi30k" / "flickr8k_captions.tsv")
-        if row["split"] == split and row["lang"] in languages
+        if row["split"] == split and row["lang"] in LANGUAGES and row["kind"].startswith(kinds)
     ]
+
+
+def by_flickr_id(names: list[str]) -> dict[str, str]:
+    """Pictures' names by the id that they begin with."""
+    return {name.split("_")[0]: name for name in names}
 
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:

@@ -37,13 +37,15 @@ class TextEncoding:
 
     `vectors`: (n, dim). `word_tokens`: float32 (n, length, token_dim) with `word_mask` bool
     (n, length), True where there is a token; `words` gives the written form of each token.
-    The last three are None where the encoder keeps none.
+    The last three are None where the encoder keeps none. `in_other_language`: whether the texts
+    were taken for another language than the encoder's own, and went through another tower.
     """
 
     vectors: Vectors
     word_tokens: NDArray[np.float32] | None = None
     word_mask: NDArray[np.bool_] | None = None
     words: tuple[tuple[str, ...], ...] | None = None
+    in_other_language: bool = False
 
     def row(self, place: int) -> TextEncoding:
         """The encoding of one of the texts alone."""
@@ -53,6 +55,7 @@ class TextEncoding:
             None if self.word_tokens is None else self.word_tokens[mine],
             None if self.word_mask is None else self.word_mask[mine],
             None if self.words is None else self.words[mine],
+            self.in_other_language,
         )
 
 

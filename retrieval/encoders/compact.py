@@ -170,6 +170,10 @@ class CompactTextEncoder:
             words=tuple(tuple(encoding.tokens) for encoding in encodings),
         )
 
+    def knows(self, word: str) -> bool:
+        """Whether a word, in lower case and without accents, is in the vocabulary as a whole."""
+        return self._tokenizer.token_to_id(word) is not None
+
     def _encode_text(
         self, ids: NDArray[np.int64], mask: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -236,6 +240,10 @@ class CompactEncoder:
     def encode_texts(self, texts: Sequence[str]) -> TextEncoding:
         """Encode n texts; see `CompactTextEncoder.encode_texts`."""
         return self._texts.encode_texts(texts)
+
+    def knows(self, word: str) -> bool:
+        """Whether a word, in lower case and without accents, is in the vocabulary as a whole."""
+        return self._texts.knows(word)
 
 
 def _read_config(model_dir: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from retrieval.query.language import has_foreign_words
 from retrieval.query.query import Query
 
 _ENDS = (
@@ -43,7 +44,8 @@ def read_negation(text: str) -> Query:
     if _FILE_NAME.search(text):
         return Query.of(text)
     rest = " ".join(_NEGATED.sub(take, text).split()).strip(" ,;")
-    if not unwanted or not rest:
+    # "no" is "in the" in Portuguese, and other things elsewhere.
+    if not unwanted or not rest or has_foreign_words(text):
         return Query.of(text)
     query = Query.of(rest)
     for what in unwanted:

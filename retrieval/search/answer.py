@@ -120,8 +120,8 @@ def _answer(
         if question.relevant:
             require_judged(space.relevance, question.text, space.made_by.name)
     rerankers = [
-        None if question.text is None else space.rerank.reranker(question.rerank)
-        for question in questions
+        None if question.text is None else _usable(space.rerank.reranker(question.rerank), own)
+        for question, own in zip(questions, encoded, strict=True)
     ]
     counts = [
         max(
@@ -153,6 +153,13 @@ def _answer(
             questions, encoded, found, looked, rerankers, strict=True
         )
     ]
+
+
+def _usable(reranker: Reranker | None, encoded: Encoded) -> Reranker | None:
+    """The reranker, None where it needs words of the model's own language and there are none."""
+    if reranker is not None and reranker.needs_tokens and encoded.wanted[0].in_other_language:
+        return None
+    return reranker
 
 
 def _to_look_at(

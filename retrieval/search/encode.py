@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from retrieval.arguments import check_query
 from retrieval.encoders.base import Encoder, TextEncoding, Vectors
+from retrieval.encoders.compact import CompactEncoder
+from retrieval.encoders.languages.router import LanguageRouter
 from retrieval.errors import ImageError
 from retrieval.query.query import Embedding, Query, Term
 from retrieval.search.parallel import each
@@ -38,6 +40,7 @@ class QueryEncoder:
 
     def __init__(self) -> None:
         self._decoders: DecoderPool | None = None
+        self._router: LanguageRouter | None = None
         self._lock = threading.Lock()
 
     def encode(self, queries: Sequence[Query], encoder: Encoder) -> list[Encoded]:
@@ -52,6 +55,16 @@ class QueryEncoder:
             ),
             queries,
         )
+
+    def words(self, text: str, encoder: Encoder) -> TextEncoding:
+        """The encoding of words, through the tower for other languages where they are in one."""
+        if not isinstance(encoder, CompactEncoder):
+            return encoder.encode_texts([text])
+        with self._lock:
+            if self._router is None or self._router.encoder is not encoder:
+                self._router = LanguageRouter(encoder)
+            router = self._router
+        return router.encode(text)
 
     def close(self) -> None:
         """End the process that decodes."""
@@ -77,7 +90,7 @@ class QueryEncoder:
     def _encode(self, term: Term, encoder: Encoder) -> TextEncoding:
         """One part alone, since in a batch its vector would depend on the others."""
         if isinstance(term.value, str):
-            return encoder.encode_texts([term.value])
+            return self.words(term.value, encoder)
         if isinstance(term.value, Embedding):
             return TextEncoding(_of_space(term.value, encoder.space.dim))
         pixels = self._pixels(term.value, encoder.preprocessing)

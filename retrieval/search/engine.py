@@ -328,7 +328,7 @@ class SearchEngine(Closing):
             ]
             space = self._live.space
             explained = space.rerank.explain(
-                RerankQuery(text, space.encoder.encode_texts([text])),
+                RerankQuery(text, self._encode.words(text, space.encoder)),
                 [rows[hits[place].item_id] for place in mine],
                 [hits[place].similarity for place in mine],
                 reranker or AUTO,

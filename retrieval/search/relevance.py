@@ -153,7 +153,8 @@ class RelevanceModel:
             above = self._calibrations["second"].judge(given)
             below = self.judge(text, encoding, first[looked:])
             return above if below is None else above.followed_by(below)
-        calibration = self._calibrations.get("first")
+        way = "languages" if encoding.in_other_language else "first"
+        calibration = self._calibrations.get(way)
         if calibration is None:
             return None
         return calibration.judge(features(text, encoding, self._cohort, first))

@@ -63,7 +63,8 @@ def save_model(
     (configs / f"{name}.json").write_text(json.dumps(config))
     open_clip.add_model_config(configs)
     torch.manual_seed(seed)
-    model = open_clip.create_model(name)
+    # What Hugging Face would be asked for has random weights as well.
+    model = open_clip.create_model(name, pretrained_hf=False)
     save_file(
         {key: tensor.contiguous() for key, tensor in model.state_dict().items()},
         folder / "open_clip_model.safetensors",
