@@ -138,8 +138,8 @@ def _as_head(
     """The network with the standardisation of its input inside its weights."""
 
     def folded(layer: nn.Linear) -> tuple[Vectors, Vectors]:
-        weight = layer.weight.detach().numpy().T / deviation[:, np.newaxis]
-        return weight, layer.bias.detach().numpy() - mean @ weight
+        weight = np.asarray(layer.weight.detach().numpy().T / deviation[:, np.newaxis], np.float32)
+        return weight, np.asarray(layer.bias.detach().numpy() - mean @ weight, np.float32)
 
     direct, bias = folded(network.direct)
     inner, inner_bias = folded(network.inner)

@@ -123,5 +123,6 @@ def is_installed() -> bool:
 
 def gelu(x: NDArray[np.float32]) -> NDArray[np.float32]:
     """The Gaussian error linear unit by its usual tanh formula (Hendrycks and Gimpel, 2016)."""
-    found: NDArray[np.float32] = 0.5 * x * (1.0 + np.tanh(_SQRT_2_OVER_PI * (x + 0.044715 * x**3)))
-    return found
+    return np.asarray(
+        0.5 * x * (1.0 + np.tanh(_SQRT_2_OVER_PI * (x + 0.044715 * x**3))), dtype=np.float32
+    )
