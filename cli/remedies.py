@@ -32,6 +32,8 @@ OF_ERRORS = {
     "index-denied": "Choose another with --index-dir.",
     "index-exists": "Give --force to keep it under another name and put the backup in its place.",
     "file-exists": "Name another file, or give --force.",
+    "search-exists": "Give --replace before the name to replace it.",
+    "no-search": "`mmsearch saved` lists them.",
     "not-indexed": "See `mmsearch status`.",
     "encoder-mismatch": (
         "Move the index with `mmsearch upgrade --model {model}`, or make another with "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -11,12 +10,11 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.conditions import asks_for_times, tell_of_undated, with_options
+from cli.engine import FOUND, opened_engine
 from cli.exit_codes import NOTHING_FOUND
 from cli.many_questions import Asking, answer_questions
-from cli.output.answers import print_answers
-from cli.output.gallery import write_answers
-from cli.output.records import answer_records, hit_record
-from cli.output.terminal import write_json, write_raw_path
+from cli.output.options import Output, output_options
+from cli.output.records import hit_record
 from cli.question import QuestionCommand, composed, read_question
 
 if TYPE_CHECKING:
@@ -140,17 +138,7 @@ DATE = click.DateTime(["%Y-%m-%d", "%Y-%m", "%Y"])
     help="Show copies and pictures of one burst as one answer, or each by itself. Terminals and "
     "galleries fold unless told otherwise; pipes, --json and --paths do not.",
 )
-@click.option("--explain", "with_places", is_flag=True, help="Say where each word was found.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list of answers.")
-@click.option("--paths", "only_paths", is_flag=True, help="Print paths alone, one a line.")
-@click.option("-0", "with_nul", is_flag=True, help="As --paths, ended by NUL, for `xargs -0`.")
-@click.option("--open", "show", is_flag=True, help="Open the best picture in a viewer.")
-@click.option(
-    "--gallery",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE.html",
-    help="Also write the answers as a web page that needs nothing else.",
-)
+@output_options
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -173,12 +161,7 @@ def command(
     diverse: bool,
     balance: float | None,
     fold: bool | None,
-    with_places: bool,
-    as_json: bool,
-    only_paths: bool,
-    with_nul: bool,
-    show: bool,
-    gallery: Path | None,
+    output: Output,
 ) -> None:
     """Find the pictures that TEXT describes, best first. It needs no quotes.
 
@@ -188,19 +171,15 @@ def command(
 
     `mmsearch query -` reads questions from stdin, one a line, and answers each with a line of JSON:
     the `question` and its `hits`, or the `error` that it is. The exit code is then 1 where one was.
+    Without a question, on a terminal, it asks for one after another, as `mmsearch shell` does.
 
     Exit code 1 where there is no answer; with --relevant, where nothing fits well.
     """
-    index_dir: str | None = ctx.obj
     if balance is not None and not diverse:
         raise click.UsageError("--lambda says how diverse answers are to be: give --diverse too.")
     by_difference: bool | float = diverse if balance is None else balance
     if words == ("-",):
-        if image or with_places or only_paths or with_nul or show or gallery:
-            raise click.UsageError(
-                "`query -` prints JSON Lines: leave out --image, --explain, --paths, -0, --open "
-                "and --gallery."
-            )
+        output.check_lines(image)
         asking = Asking(
             limit, offset, filter_text, likes, unwanted,
             {
@@ -211,24 +190,23 @@ def command(
             },
             hit_record,
         )  # fmt: skip
-        answer_questions(index_dir, asking)
+        answer_questions(ctx.obj, asking)
+        return
+    if not words and not (image or likes or filter_text) and sys.stdin.isatty():
+        from cli.shell import Shell
+
+        Shell(ctx).run()
         return
     pictures = [*([image] if image is not None else []), *likes]
     question, parsed = read_question(words, filter_text, pictures)
-    if as_json and (only_paths or with_nul):
-        raise click.UsageError("Choose one of --json and --paths (or -0): they are two outputs.")
+    output.check()
     if after is not None and before is not None and after >= before:
         raise click.UsageError("--after is not earlier than --before: no time lies between them.")
     if relevant and question is None:
         raise click.UsageError("--relevant judges words: say what is to be seen.")
-    for_people = not (as_json or only_paths or with_nul) and (
-        gallery is not None or sys.stdout.isatty()
-    )
     if match == "words" and pictures:
         raise click.UsageError("--match words asks with words alone, without a picture.")
-    from retrieval.search.engine import SearchEngine
-
-    with SearchEngine.open(index_dir) as engine:
+    with opened_engine(ctx) as engine:
         if question is None and parsed.filter is not None:
             hits = engine.browse(
                 with_options(parsed.filter, within, after, before), limit, offset=offset
@@ -249,24 +227,14 @@ def command(
                 fusion=fusion,
                 relevant=relevant,
                 diverse=by_difference,
-                fold=for_people if fold is None else fold,
+                fold=output.for_people if fold is None else fold,
                 match=match,
             )
-        explanations = engine.explain_many(hits) if with_places else [None] * len(hits)
+        answers = output.sorted(hits)
+        explanations = engine.explain_many(answers) if output.with_places else [None] * len(answers)
         if after is not None or before is not None or asks_for_times(parsed.filter):
             tell_of_undated(engine.count_undated())
-    if with_places and hits and not any(explanations):
-        click.echo("Where the words were found is not known for these pictures.", err=True)
-    if gallery is not None:
-        write_answers(gallery, question or " ".join(words), hits, explanations)
-    if as_json:
-        write_json(answer_records(hits, explanations if with_places else None))
-    elif only_paths or with_nul:
-        for hit in hits:
-            write_raw_path(hit.path, "\0" if with_nul else "\n")
-    else:
-        print_answers(hits, explanations, relevant=relevant)
-    if show and hits:
-        click.launch(os.fspath(hits[0].path))
+    ctx.meta.get(FOUND, []).extend(hit.path for hit in answers)
+    output.write(answers, explanations, question or " ".join(words), relevant=relevant)
     if not hits:
         ctx.exit(NOTHING_FOUND)

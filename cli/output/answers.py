@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.output.links import linked, shows_links
+from cli.output.previews import print_preview, shows_previews
 from retrieval.search.hit import Hit
 from retrieval.storage.paths import show_path
 
@@ -21,9 +22,17 @@ NOTHING_BELOW = "Below this nothing fits well."
 
 
 def print_answers(
-    hits: Sequence[Hit], explanations: Sequence[Explanation | None], *, relevant: bool
+    hits: Sequence[Hit],
+    explanations: Sequence[Explanation | None],
+    *,
+    relevant: bool,
+    previews: bool | None = False,
 ) -> None:
-    """Answers for a person; the weak ones at the end dimmed, below a line that says so."""
+    """Answers for a person; the weak ones at the end dimmed, below a line that says so.
+
+    With previews where they are chosen, or None and the terminal can show them.
+    """
+    with_previews = bool(hits) and shows_previews(previews)
     strong = count_strong(hits)
     lines = hit_lines(hits, with_links=shows_links())
     # In a pipe each line is an answer, as programs count them.
@@ -37,6 +46,8 @@ def print_answers(
             from retrieval.search.heatmaps import where_line
 
             click.echo(f"        {where_line(explanation)}")
+        if with_previews:
+            print_preview(hits[place].path)
     if not hits:
         click.echo(NOTHING if relevant else "No picture was found.", err=True)
 

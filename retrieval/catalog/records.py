@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from retrieval.images.facts import NO_METADATA, ImageMetadata
 
@@ -81,6 +81,19 @@ class Item:
     height_px: int
     metadata: ImageMetadata = NO_METADATA
     time_ms: int | None = None
+
+
+@dataclass(frozen=True)
+class SavedSearch:
+    """A question that is kept: its words and conditions, as typed, and options by their names.
+
+    Options are as JSON takes them, paths absolute. `saved_at` is seconds since 1970.
+    """
+
+    name: str
+    question: str
+    options: dict[str, Any]
+    saved_at: float
 
 
 @dataclass(frozen=True)

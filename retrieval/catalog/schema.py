@@ -167,8 +167,9 @@ saved_searches = Table(
     "saved_searches",
     metadata,
     Column("name", Text, primary_key=True),
-    Column("question", Text, nullable=False, comment="JSON, see `retrieval.query.saved`"),
+    Column("question", Text, nullable=False, comment="JSON of `question` and `options`"),
     Column("saved_at", Float, nullable=False, comment="seconds since 1970"),
+    info={"since": 4},
 )
 
 removals = Table(

@@ -424,15 +424,15 @@ class WriteTransaction:
         put_info(self._connection, key, value)
 
     def _upsert(self, table: Table, keys: list[str], rows: list[dict[str, Any]]) -> None:
-        _upsert(self._connection, table, keys, rows)
+        upsert(self._connection, table, keys, rows)
 
 
 def put_info(connection: Connection, key: str, value: str) -> None:
     """Write one of the catalogue's own facts."""
-    _upsert(connection, info, ["key"], [{"key": key, "value": value}])
+    upsert(connection, info, ["key"], [{"key": key, "value": value}])
 
 
-def _upsert(
+def upsert(
     connection: Connection, table: Table, keys: list[str], rows: list[dict[str, Any]]
 ) -> None:
     """Insert rows; where one with the same keys stands, overwrite its other columns."""

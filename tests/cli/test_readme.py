@@ -79,7 +79,8 @@ def test_a_command_line_of_a_page_is_understood(line: str) -> None:
     context = click.Context(group)
     command = group.get_command(context, rest[0])
     assert command is not None
-    command.make_parser(click.Context(command, context)).parse_args(with_negations(rest[1:]))
+    own = click.Context(command, context, **command.context_settings)
+    command.make_parser(own).parse_args(with_negations(rest[1:]))
 
 
 def test_every_command_stands_in_the_readme() -> None:

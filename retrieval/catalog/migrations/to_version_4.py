@@ -17,7 +17,7 @@ def upgrade(operations: Operations) -> None:
     operations.create_table(
         "saved_searches",
         Column("name", Text, primary_key=True),
-        Column("question", Text, nullable=False, comment="JSON, see `retrieval.query.saved`"),
+        Column("question", Text, nullable=False, comment="JSON of `question` and `options`"),
         Column("saved_at", Float, nullable=False, comment="seconds since 1970"),
     )
     # In their present form, whatever the version: they are a copy that is made anew where it is
