@@ -30,6 +30,7 @@ COMMANDS = {
     "save": ("save", "Keep a question under a name."),
     "run": ("run", "Ask a saved question."),
     "saved": ("saved", "List saved questions, or forget one."),
+    "feedback": ("feedback", "Keep which pictures are right or wrong for a question."),
     "status": ("status", "Show what is indexed, and what failed."),
     "remove": ("remove", "Forget a folder or a picture."),
     "move": ("move", "Say that an indexed folder now lies elsewhere."),

@@ -138,6 +138,9 @@ DATE = click.DateTime(["%Y-%m-%d", "%Y-%m", "%Y"])
     help="Show copies and pictures of one burst as one answer, or each by itself. Terminals and "
     "galleries fold unless told otherwise; pipes, --json and --paths do not.",
 )
+@click.option(
+    "--no-feedback", "unmarked", is_flag=True, help="Pay no heed to what `mmsearch feedback` keeps."
+)
 @output_options
 @click.pass_context
 def command(
@@ -161,6 +164,7 @@ def command(
     diverse: bool,
     balance: float | None,
     fold: bool | None,
+    unmarked: bool,
     output: Output,
 ) -> None:
     """Find the pictures that TEXT describes, best first. It needs no quotes.
@@ -187,6 +191,7 @@ def command(
                 "rerank": rerank, "candidates": candidates, "fusion": fusion, "match": match,
                 "relevant": relevant,
                 "diverse": by_difference, "fold": bool(fold),
+                "feedback": None if unmarked else "kept",
             },
             hit_record,
         )  # fmt: skip
@@ -229,6 +234,7 @@ def command(
                 diverse=by_difference,
                 fold=output.for_people if fold is None else fold,
                 match=match,
+                feedback=None if unmarked else "kept",
             )
         answers = output.sorted(hits)
         explanations = engine.explain_many(answers) if output.with_places else [None] * len(answers)

@@ -26,6 +26,7 @@ from retrieval.catalog.integrity import (
     find_defects,
 )
 from retrieval.catalog.items import ItemReading
+from retrieval.catalog.marks import MarkReading
 from retrieval.catalog.saved import SavedSearches
 from retrieval.catalog.schema import SCHEMA_VERSION, info, metadata, spaces
 from retrieval.catalog.sqlite.connection import (
@@ -49,7 +50,7 @@ _CHECKED_FOR_S = 24 * 3600
 _CHECKED_AT = "checked_at"
 
 
-class Catalog(ItemReading, EmbeddingReading, SavedSearches):
+class Catalog(ItemReading, EmbeddingReading, SavedSearches, MarkReading):
     """What is indexed. Reading is thread-safe; one process at a time may write.
 
     Open it with `Catalog.open` (an existing one) or `Catalog.create`. One that an older version

@@ -28,6 +28,10 @@ CREATE TEMP VIEW texts AS SELECT NULL AS item_id, NULL AS kind, NULL AS language
 CREATE TEMP VIEW tags AS SELECT NULL AS item_id, NULL AS tag, NULL AS source, NULL AS score
     WHERE 0;
 """
+_MARKS = """
+CREATE TEMP VIEW marks AS SELECT NULL AS question, NULL AS item_id, NULL AS is_right,
+    NULL AS marked_at WHERE 0
+"""
 # What the older versions' table of pictures has of the columns of `items`.
 _KNOWN = {
     1: ("width_px", "height_px"),
@@ -38,8 +42,10 @@ _KNOWN = {
 def create_old_views(connection: Connection, version: int) -> None:
     """Let a connection to a catalogue of an older version be read as one of this version.
 
-    One of version 3 has all tables but those of words and of saved searches.
+    One of version 3 has all tables but those of words, of saved searches and of marks, one of
+    version 4 all but the last.
     """
+    connection.exec_driver_sql(_MARKS)
     if version > max(_KNOWN):
         return
     known = _KNOWN[version]

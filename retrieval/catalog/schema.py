@@ -31,7 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 # Counts up when reading a picture's file yields a further fact; rows that lack it are read again.
 FACTS_VERSION = 3
 
@@ -170,6 +170,16 @@ saved_searches = Table(
     Column("question", Text, nullable=False, comment="JSON of `question` and `options`"),
     Column("saved_at", Float, nullable=False, comment="seconds since 1970"),
     info={"since": 4},
+)
+
+marks = Table(
+    "marks",
+    metadata,
+    Column("question", Text, primary_key=True, comment="as `key_of` spells it"),
+    Column("item_id", _RowId, ForeignKey("items.id"), primary_key=True),
+    Column("is_right", Integer, nullable=False, comment="1: right for the question, 0: wrong"),
+    Column("marked_at", Float, nullable=False, comment="seconds since 1970"),
+    Index("marks_by_item", "item_id"),
 )
 
 removals = Table(

@@ -20,6 +20,7 @@ from sqlalchemy.dialects import sqlite
 from retrieval.catalog.base import NEXT_SPACE, SPACE, present_space, read_info
 from retrieval.catalog.facts import column_values, tag_rows, text_rows
 from retrieval.catalog.full_text import refresh
+from retrieval.catalog.marks import delete_marks, write_marks
 from retrieval.catalog.records import FileFacts, ItemFacts, Root
 from retrieval.catalog.schema import (
     FACTS_VERSION,
@@ -28,6 +29,7 @@ from retrieval.catalog.schema import (
     files,
     info,
     items,
+    marks,
     removals,
     roots,
     spaces,
@@ -298,6 +300,14 @@ class WriteTransaction:
                 [{"unread": file_id} for file_id in file_ids],
             )
 
+    def mark(self, question: str, ids: Sequence[int], *, is_right: bool) -> None:
+        """Keep that these items are right or wrong for a question."""
+        write_marks(self._connection, question, ids, is_right=is_right)
+
+    def forget_marks(self, question: str | None) -> int:
+        """Forget what was marked for a question, or for all; returns how many marks there were."""
+        return delete_marks(self._connection, question)
+
     def drop_vectors(self, ids: Sequence[int]) -> None:
         """Drop vectors that belong to no item, by item id."""
         self._delete(embeddings, ids)
@@ -319,6 +329,7 @@ class WriteTransaction:
         if not ids:
             return
         self._delete(embeddings, ids)
+        self._delete(marks, ids)
         self._forget_words(ids)
         self._connection.execute(
             delete(items).where(items.c.id == bindparam("gone")), [{"gone": id_} for id_ in ids]

@@ -208,10 +208,11 @@ def _ranked(
     reader: QuickReader,
 ) -> Hits:
     """The answers that are wanted, by the scores of both stages."""
-    scores = _worth(found) - found.pushed
+    moved = found.raised - found.pushed
+    scores = _worth(found) + moved
     if fused is not None:
         scores = rank_above_rest(
-            fused - found.pushed[: question.candidates], scores[question.candidates :]
+            fused + moved[: question.candidates], scores[question.candidates :]
         )
     scores = lifted(scores, found.by_name)
     order = np.argsort(-scores, kind="stable")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from retrieval.query.filters import Below
 from retrieval.search.hit import Hit
 from retrieval.search.parallel import each
 from retrieval.search.restrict import absolute
+
+if TYPE_CHECKING:
+    from retrieval.catalog import Catalog
 
 
 def texts_embedded(texts: Sequence[str], encoder: Encoder) -> Vectors:
@@ -35,7 +39,7 @@ def indexed_vectors(
     """
     if isinstance(pictures, str | os.PathLike | Hit):
         raise TypeError("Pictures are a list of hits or paths: put a single one in a list.")
-    ids = [_id_of(picture, reader) for picture in pictures]
+    ids = [item_of(picture, reader) for picture in pictures]
     stored = reader.vectors(sorted(set(ids)))
     for picture, id_ in zip(pictures, ids, strict=True):
         if id_ not in stored:
@@ -49,7 +53,7 @@ def indexed_vectors(
     return unit
 
 
-def indexed_id(picture: Hit | str | os.PathLike[str], reader: QuickReader) -> int | None:
+def indexed_id(picture: Hit | str | os.PathLike[str], reader: QuickReader | Catalog) -> int | None:
     """The id of the item that an answer or a path stands for; None where it is not indexed."""
     if isinstance(picture, Hit):
         return picture.item_id if picture.item_id in reader.items([picture.item_id]) else None
@@ -60,7 +64,8 @@ def indexed_id(picture: Hit | str | os.PathLike[str], reader: QuickReader) -> in
     return own[0] if own else None
 
 
-def _id_of(picture: Hit | str | os.PathLike[str], reader: QuickReader) -> int:
+def item_of(picture: Hit | str | os.PathLike[str], reader: QuickReader | Catalog) -> int:
+    """As `indexed_id`; raises MmsearchError where it is not indexed."""
     if isinstance(picture, Hit):
         return picture.item_id
     if not isinstance(picture, str | os.PathLike):

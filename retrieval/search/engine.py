@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import TYPE_CHECKING, Literal, Self, Unpack
 
 from retrieval.arguments import (
     check_choice,
@@ -36,8 +36,9 @@ from retrieval.rerankers.registry import AUTO
 from retrieval.search.answer import answer, as_hit
 from retrieval.search.compose import FUSIONS, Fusion
 from retrieval.search.diversify import DEFAULT_BALANCE
-from retrieval.search.embed import indexed_vectors, texts_embedded
+from retrieval.search.embed import indexed_vectors, item_of, texts_embedded
 from retrieval.search.encode import QueryEncoder
+from retrieval.search.feedback import Feedback, Marks, key_of
 from retrieval.search.hit import Hit, Hits
 from retrieval.search.live_index import LiveIndex
 from retrieval.search.question import (
@@ -143,6 +144,7 @@ class SearchEngine(Closing):
         diverse: bool | float = False,
         fold: bool = False,
         match: Match = "both",
+        feedback: Feedback | Literal["kept"] | None = "kept",
     ) -> Hits:
         """The k pictures that answer best, best first; those after the first `offset` ones.
 
@@ -163,6 +165,9 @@ class SearchEngine(Closing):
         nothing answers has no answers. `diverse` chooses answers that also differ from one
         another; as a number, how much their scores count, from 0 to 1. `fold` puts copies and
         pictures of one burst into `Hit.like` of the best of them, and counts them as one.
+        `feedback` moves the question to pictures that are marked as right and away from wrong ones,
+        which are left out: `kept`, those that are kept in the index for a question in these words;
+        None, none.
 
         Raises UnknownModelError where there is no such reranker, ImageError where the picture that
         is asked with cannot be read, MmsearchError where `within` holds nothing that is indexed,
@@ -186,6 +191,7 @@ class SearchEngine(Closing):
             diverse=diverse,
             fold=fold,
             match=match,
+            feedback=feedback,
         )[0]
 
     def search_many(
@@ -373,6 +379,7 @@ class SearchEngine(Closing):
         diverse: bool | float = False,
         fold: bool = False,
         match: Match = "both",
+        feedback: Feedback | Literal["kept"] | None = "kept",
     ) -> Question:
         """A question whose options make sense."""
         check_count("candidates", candidates)
@@ -398,7 +405,23 @@ class SearchEngine(Closing):
             diversity,
             fold,
             match,
+            self._marks(query, feedback),
         )
+
+    def _marks(self, query: Query, feedback: Feedback | Literal["kept"] | None) -> Marks | None:
+        """What is marked for a question; None where nothing is."""
+        if isinstance(feedback, Feedback):
+            right, wrong = (
+                {item_of(picture, self._reader) for picture in pictures}
+                for pictures in (feedback.right, feedback.wrong)
+            )
+            if right & wrong:
+                raise ValueError("A picture is marked as right and as wrong: choose one.")
+            return Marks(tuple(sorted(right)), tuple(sorted(wrong))) or None
+        if feedback not in (None, "kept"):
+            raise TypeError(f"feedback is a Feedback, 'kept' or None, not {feedback!r}.")
+        key = key_of(query) if feedback else None
+        return None if key is None else Marks.of(self._reader.marks(key)) or None
 
     def _check_process(self) -> None:
         """Raise MmsearchError in a process that was forked after the engine was opened.

@@ -16,6 +16,7 @@ from retrieval.catalog.sqlite.quick_reader import QuickReader
 from retrieval.encoders.base import TextEncoding
 from retrieval.search.compose import POOL, average, push_back, reciprocal_ranks
 from retrieval.search.encode import Encoded
+from retrieval.search.feedback import moved, of_marks
 from retrieval.search.question import Question
 from retrieval.search.words import NO_NAME, WordMatches, join_words
 from retrieval.vectors.base import Ids, VectorIndex
@@ -26,8 +27,9 @@ class Candidates:
     """The pictures that show most of what is wanted or have its words, by score, best first.
 
     `similarities`: how near they are. Of each, float64 (n,): `pushed`, what is taken for showing
-    what is not wanted, and `added`, what its words add. `by_name`, int8 (n,): how its file is asked
-    for by name, see `words`.
+    what is not wanted, `added`, what its words add, and `raised`, how much nearer it is to the
+    question as marks have moved it. `by_name`, int8 (n,): how its file is asked for by name, see
+    `words`.
     """
 
     images: list[Item]
@@ -35,6 +37,7 @@ class Candidates:
     pushed: NDArray[np.float64]
     added: NDArray[np.float64]
     by_name: NDArray[np.int8]
+    raised: NDArray[np.float64]
 
 
 def find_candidates(
@@ -45,12 +48,17 @@ def find_candidates(
     reader: QuickReader,
 ) -> list[Candidates]:
     """Each question's best candidates, `counts` of them at most."""
+    vectors = [
+        _vector(question, own, reader) for question, own in zip(questions, encoded, strict=True)
+    ]
     found = [
-        join_words(
-            question, _vector(question, own), len(nearest[1]) or count, nearest, index, reader
-        )
-        for question, own, count, nearest in zip(
-            questions, encoded, counts, _nearest(questions, encoded, counts, index), strict=True
+        join_words(question, vector, len(nearest[1]) or count, nearest, index, reader)
+        for question, vector, count, nearest in zip(
+            questions,
+            vectors,
+            counts,
+            _nearest(questions, encoded, vectors, counts, index),
+            strict=True,
         )
     ]
     wanted = {int(id_) for _, ids, _ in found for id_ in ids.tolist() if id_ >= 0}
@@ -64,6 +72,7 @@ def find_candidates(
 def _nearest(
     questions: Sequence[Question],
     encoded: Sequence[Encoded],
+    vectors: Sequence[NDArray[np.float32]],
     counts: Sequence[int],
     index: VectorIndex,
 ) -> list[tuple[NDArray[np.float32], Ids]]:
@@ -71,18 +80,19 @@ def _nearest(
     found: list[tuple[NDArray[np.float32], Ids] | None] = [None] * len(questions)
     # Questions of one vector that look as far, among the same pictures, in one search.
     together: dict[tuple[int, int], list[int]] = {}
-    vectors: dict[int, NDArray[np.float32]] = {}
     for number, (question, own) in enumerate(zip(questions, encoded, strict=True)):
         count = counts[number] if question.query.is_plain else max(counts[number], POOL)
         if question.match == "words":
             found[number] = np.empty(0, np.float32), np.empty(0, np.int64)
             continue
-        if question.fusion == "rrf" and len(own.wanted) > 1:
+        if question.marks is not None:
+            # Those that are marked as wrong are left out.
+            count += len(question.marks.wrong)
+        elif question.fusion == "rrf" and len(own.wanted) > 1:
             weights = [term.weight for term in question.query.wanted]
             stacked = np.concatenate([encoding.vectors for encoding in own.wanted])
             found[number] = _by_ranks(stacked, weights, count, index, question.only)
             continue
-        vectors[number] = _vector(question, own)
         together.setdefault((count, id(question.only)), []).append(number)
     for (count, _), numbers in together.items():
         asked = np.concatenate([vectors[number] for number in numbers])
@@ -92,8 +102,16 @@ def _nearest(
     return [result for result in found if result is not None]
 
 
-def _vector(question: Question, encoded: Encoded) -> NDArray[np.float32]:
-    """What is wanted as one vector, (1, dim)."""
+def _vector(question: Question, encoded: Encoded, reader: QuickReader) -> NDArray[np.float32]:
+    """What is wanted as one vector, (1, dim), moved by what is marked."""
+    vector = _unmoved(question, encoded)
+    if question.marks is None:
+        return vector
+    stored = reader.vectors([*question.marks.right, *question.marks.wrong])
+    return moved(vector, *of_marks(question.marks, stored, vector.shape[1]))
+
+
+def _unmoved(question: Question, encoded: Encoded) -> NDArray[np.float32]:
     stacked = np.concatenate([encoding.vectors for encoding in encoded.wanted])
     weights = [term.weight for term in question.query.wanted]
     return stacked if len(stacked) == 1 else average(stacked, weights)
@@ -123,6 +141,12 @@ def _candidates(
     items: dict[int, Item],
     reader: QuickReader,
 ) -> Candidates:
+    raised = np.zeros(len(ids))
+    if question.marks is not None:
+        is_left = ~np.isin(ids, question.marks.wrong)
+        scores, ids = scores[is_left], ids[is_left]
+        cosines = _cosines(_unmoved(question, encoded), ids, reader)
+        scores, raised = cosines, scores.astype(np.float64) - cosines
     added, by_name = words.of(ids)
     least = -np.inf if question.min_score is None else question.min_score
     # Whoever names a file wants it, whatever it shows.
@@ -130,18 +154,27 @@ def _candidates(
     # A picture may have been removed between the two look-ups.
     kept = [row for row in np.flatnonzero(is_enough).tolist() if int(ids[row]) in items]
     images = [items[int(ids[row])] for row in kept]
-    first, added, by_name = scores[kept], added[kept], by_name[kept]
+    first, added, by_name, raised = scores[kept], added[kept], by_name[kept], raised[kept]
     if not encoded.unwanted:
-        return Candidates(images, first.tolist(), np.zeros(len(images)), added, by_name)
+        return Candidates(images, first.tolist(), np.zeros(len(images)), added, by_name, raised)
     pushed = _pushed_back(question, images, encoded.unwanted, reader)
-    order = np.lexsort((pushed - first - added, -by_name))
+    order = np.lexsort((pushed - first - added - raised, -by_name))
     return Candidates(
         [images[row] for row in order],
         first[order].tolist(),
         pushed[order],
         added[order],
         by_name[order],
+        raised[order],
     )
+
+
+def _cosines(vector: NDArray[np.float32], ids: Ids, reader: QuickReader) -> NDArray[np.float32]:
+    """How near the pictures with these ids are to a vector, (1, dim); those that are gone: 0."""
+    stored = reader.vectors([id_ for id_ in ids.tolist() if id_ >= 0])
+    none = np.zeros(vector.shape[1], np.float16)
+    shown = np.array([stored.get(id_, none) for id_ in ids.tolist()], dtype=np.float32)
+    return np.asarray(shown.reshape(len(ids), vector.shape[1]) @ vector[0], dtype=np.float32)
 
 
 def _pushed_back(

@@ -11,6 +11,7 @@ from retrieval.query.filters import Filter
 from retrieval.query.query import Query
 from retrieval.rerankers.registry import AUTO
 from retrieval.search.compose import Fusion
+from retrieval.search.feedback import Feedback, Marks
 from retrieval.vectors.base import Ids
 
 # What is held against the words of a question: pictures, the words beside them, or both.
@@ -25,7 +26,8 @@ class Question:
 
     `only`: the ids that may answer, ascending, None where all may. The answers are those from
     `offset` on, at most `k`. `diversity`: how much scores count against differing from the other
-    answers, from 0 to 1; None where only scores do. The rest is as `SearchEngine.search` takes it.
+    answers, from 0 to 1; None where only scores do. `marks`: what was marked for it, None where
+    nothing was. The rest is as `SearchEngine.search` takes it.
     """
 
     query: Query
@@ -40,6 +42,7 @@ class Question:
     diversity: float | None = None
     fold: bool = False
     match: Match = "both"
+    marks: Marks | None = None
 
     @property
     def text(self) -> str | None:
@@ -67,3 +70,4 @@ class SearchOptions(TypedDict, total=False):
     diverse: bool | float
     fold: bool
     match: Match
+    feedback: Feedback | Literal["kept"] | None

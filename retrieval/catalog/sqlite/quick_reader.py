@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from retrieval.catalog.catalog import Catalog
 
 # The versions of the tables that these statements are for; others are read through `Catalog`.
-_READ_VERSIONS = frozenset({"3", "4"})
+_READ_VERSIONS = frozenset({"3", "4", "5"})
 _IDS_A_STATEMENT = 500
 
 _SPACE = "coalesce((SELECT CAST(value AS INTEGER) FROM info WHERE key = 'space'), 1)"
@@ -56,6 +56,8 @@ SELECT item_id, tag FROM tags WHERE source = '{FROM_FILE}' AND item_id IN ({{mar
 _ROOTS = "SELECT id, path FROM roots ORDER BY id"
 _TIMES = "SELECT id, taken_at FROM items"
 _UNDATED = "SELECT count(*) FROM items WHERE taken_at IS NULL"
+_MARKS = "SELECT item_id, is_right FROM marks WHERE question = :question"
+_HAS_MARKS = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'marks'"
 _TAKEN_AT = COLUMNS.index("taken_at")
 
 
@@ -157,6 +159,16 @@ class QuickReader(Closing):
                 return self.full.vectors(ids)
             found |= {id_: np.frombuffer(vector, dtype="<f2") for id_, vector in rows}
         return found
+
+    def marks(self, question: str) -> dict[int, bool]:
+        """See `Catalog.marks`."""
+        if self._rows(_HAS_MARKS) == []:
+            # Of a version before, in which nothing is marked yet.
+            return {}
+        rows = self._rows(_MARKS, {"question": question})
+        if rows is None:
+            return self.full.marks(question)
+        return {item_id: bool(is_right) for item_id, is_right in rows}
 
     def newest(self, ids: NDArray[np.int64], count: int, offset: int = 0) -> list[Item]:
         """Of the items with these ids, `count` from `offset` on, the latest taken first.

@@ -46,6 +46,7 @@ from retrieval.catalog.schema import (
     files,
     info,
     items,
+    marks,
     removals,
     roots,
     saved_searches,
@@ -94,6 +95,7 @@ _TABLES = (
     removals,
     failures,
     saved_searches,
+    marks,
     roots,
     info,
 )
@@ -312,6 +314,7 @@ def _settle(
     for table, key in ((embeddings, "item_id"), (items, "id")):
         fresh.execute(f"DELETE FROM {table.name} WHERE {key} IN (SELECT item_id FROM removals)")
     fresh.execute("DELETE FROM items WHERE file_id NOT IN (SELECT id FROM files)")
+    fresh.execute("DELETE FROM marks WHERE item_id NOT IN (SELECT id FROM items)")
     space = facts.get(SPACE, "")
     own = (int(space) if space.isdecimal() else FIRST_SPACE,)
     seen = frozenset(
