@@ -183,7 +183,7 @@ def measure_engine(
     for count in marks:
         hits = [
             hit
-            for hit in engine.iter_hits(query, rerank="off", feedback=feedback)
+            for hit in engine.iter_hits(query, rerank="off", match="pictures", feedback=feedback)
             if hit.path.name not in marked
         ][:count]
         marked |= {hit.path.name for hit in hits}
@@ -193,7 +193,7 @@ def measure_engine(
     left = topic.right - marked
     ranked = [
         hit.path.name
-        for hit in engine.iter_hits(query, rerank="off", feedback=feedback)
+        for hit in engine.iter_hits(query, rerank="off", match="pictures", feedback=feedback)
         if hit.path.name not in marked
     ]
     return residual_quality(ranked, left) if left else None

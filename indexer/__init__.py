@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from indexer.feedback import forget_feedback, keep_feedback
     from indexer.images import add_images
     from indexer.maintenance.backup import back_up, restore
     from indexer.maintenance.check import CheckReport, check_index
@@ -30,6 +31,8 @@ _LAZY = {
     "check_index": "indexer.maintenance.check",
     "RepairSummary": "indexer.maintenance.repair",
     "index_folders": "indexer.pipeline.run",
+    "forget_feedback": "indexer.feedback",
+    "keep_feedback": "indexer.feedback",
     "fix_index": "indexer.maintenance.fix",
     "move_root": "indexer.roots",
     "preview_index": "indexer.pipeline.preview",
@@ -55,7 +58,9 @@ __all__ = [
     "back_up",
     "check_index",
     "fix_index",
+    "forget_feedback",
     "index_folders",
+    "keep_feedback",
     "move_root",
     "preview_index",
     "remove_folder",

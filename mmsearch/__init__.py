@@ -28,6 +28,7 @@ from retrieval.errors import (
 )
 
 if TYPE_CHECKING:
+    from indexer.feedback import forget_feedback, keep_feedback
     from indexer.images import add_images
     from indexer.pipeline.run import index_folders
     from indexer.report import IndexReport, Progress
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from retrieval.query.query import Query
     from retrieval.search.engine import SearchEngine
     from retrieval.search.explain import Explanation
+    from retrieval.search.feedback import Feedback
     from retrieval.search.hit import Hit
 
     __version__: str
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 _LAZY = {
     "Encoder": "retrieval.encoders.base",
     "Explanation": "retrieval.search.explain",
+    "Feedback": "retrieval.search.feedback",
     "Filter": "retrieval.query.filters",
     "Hit": "retrieval.search.hit",
     "IndexReport": "indexer.report",
@@ -53,7 +56,9 @@ _LAZY = {
     "Query": "retrieval.query.query",
     "SearchEngine": "retrieval.search.engine",
     "add_images": "indexer.images",
+    "forget_feedback": "indexer.feedback",
     "index_folders": "indexer.pipeline.run",
+    "keep_feedback": "indexer.feedback",
     "load_encoder": "retrieval.encoders.registry",
     "parse_filter": "retrieval.query.parse",
     "upgrade_index": "indexer.upgrade",
@@ -65,6 +70,7 @@ __all__ = [
     "Encoder",
     "EncoderMismatchError",
     "Explanation",
+    "Feedback",
     "Filter",
     "Hit",
     "ImageError",
@@ -81,7 +87,9 @@ __all__ = [
     "UnknownModelError",
     "__version__",
     "add_images",
+    "forget_feedback",
     "index_folders",
+    "keep_feedback",
     "load_encoder",
     "parse_filter",
     "upgrade_index",
