@@ -40,6 +40,7 @@ COMMANDS = {
     "restore": ("restore", "Put a backup in the place of the index."),
     "repair": ("repair", "Save what can be read of a damaged index."),
     "upgrade": ("upgrade", "Move the index to another model."),
+    "serve": ("serve", "Show the pictures in a browser, and answer programs over HTTP."),
     "models": ("models", "List the models that can be used."),
     "eval": ("eval", "Measure how well captions find their pictures."),
     "train-reranker": ("train_reranker", "Train the reranker on your own captions."),

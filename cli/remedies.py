@@ -47,6 +47,7 @@ OF_ERRORS = {
     "catalog-newer": "Until then, use another --index-dir.",
     "catalog-damaged": "`mmsearch repair` saves what can be read.",
     "facts-unread": "Run `mmsearch index` once without a path, and it looks.",
+    "token-missing": "Write one into a file and name it with --token-file.",
     "relevance-unknown": "Leave --relevant out; `--min-score` cuts off by the similarity.",
     "model-forgotten": "Name it with `mmsearch repair --model NAME`.",
 }

@@ -1,0 +1,61 @@
+"""What one server holds: the engine on its index, pictures, uploads, and the indexer at work."""
+
+from __future__ import annotations
+
+import threading
+
+from retrieval.errors import MmsearchError
+from retrieval.images.decoder_pool import DecoderPool
+from retrieval.search.engine import SearchEngine
+from retrieval.storage.closing import Closing
+from retrieval.storage.index_dir import resolve_index_dir
+from web.batching import QuestionQueue
+from web.indexing import IndexingJobs
+from web.pictures import Pictures
+from web.settings import ServeSettings
+from web.thumbnails import Thumbnails
+from web.uploads import Uploads
+
+
+class Service(Closing):
+    """Shared by all requests. Thread-safe.
+
+    `closing` is set once the server is to end, so that streams end by themselves.
+    """
+
+    def __init__(self, settings: ServeSettings) -> None:
+        self.settings = settings
+        self.location = resolve_index_dir(settings.index_dir)
+        self.closing = threading.Event()
+        self.decoders = DecoderPool()
+        limits = settings.limits
+        self.uploads = Uploads(self.decoders, limits.uploads, limits.upload_s, limits.upload_pixels)
+        self.indexing = IndexingJobs(self.location.folder)
+        self.questions = QuestionQueue()
+        self.pictures = Pictures()
+        self.thumbnails = Thumbnails(
+            self.location.folder / "thumbnails", self.decoders, limits.thumbnail_bytes
+        )
+        self._engine: SearchEngine | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def engine(self) -> SearchEngine:
+        """The engine, opened when there is an index; raises IndexMissingError until then."""
+        with self._lock:
+            if self.closing.is_set():
+                raise MmsearchError("The server is ending.", code="busy")
+            if self._engine is None:
+                self._engine = SearchEngine.open(self.location.folder)
+            return self._engine
+
+    def close(self) -> None:
+        """Stop the indexer between two batches, and let go of everything."""
+        self.closing.set()
+        self.indexing.close()
+        self.questions.close()
+        with self._lock:
+            if self._engine is not None:
+                self._engine.close()
+                self._engine = None
+        self.decoders.close()
