@@ -13,6 +13,7 @@ from cli.output.terminal import count
 
 if TYPE_CHECKING:
     from retrieval.query.filters import Filter
+    from retrieval.search.feedback import Marks
 
 
 def asks_for_times(filter_: Filter | None) -> bool:
@@ -42,4 +43,14 @@ def tell_of_undated(undated: int) -> None:
         verb = "has" if undated == 1 else "have"
         click.echo(
             f"{count(undated, 'picture')} {verb} no known date and cannot be found by it.", err=True
+        )
+
+
+def tell_of_marks(marks: Marks | None) -> None:
+    """Say that a question is asked with what was marked for it."""
+    if marks is not None:
+        click.echo(
+            f"Asked with {len(marks.right)} marked right and {len(marks.wrong)} marked wrong; "
+            "--no-feedback asks without.",
+            err=True,
         )

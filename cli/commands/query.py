@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.conditions import asks_for_times, tell_of_undated, with_options
+from cli.conditions import asks_for_times, tell_of_marks, tell_of_undated, with_options
 from cli.engine import FOUND, opened_engine
 from cli.exit_codes import NOTHING_FOUND
 from cli.many_questions import Asking, answer_questions
@@ -218,8 +218,11 @@ def command(
             )
         else:
             assert question is not None
+            query = composed(question, pictures, unwanted)
+            if not unmarked:
+                tell_of_marks(engine.kept_marks(query))
             hits = engine.search(
-                composed(question, pictures, unwanted),
+                query,
                 limit,
                 offset=offset,
                 within=within,

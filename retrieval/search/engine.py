@@ -285,6 +285,11 @@ class SearchEngine(Closing):
             offset,
         )
 
+    def kept_marks(self, query: Askable | Query) -> Marks | None:
+        """What is kept in the index as right or wrong for a question; None where nothing is."""
+        self._check_process()
+        return self._marks(as_query(query), "kept")
+
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
         """The vectors that questions in these words are asked with, float32 (n, dim)."""
         self._check_process()

@@ -33,6 +33,8 @@ def test_marks_are_kept_listed_asked_with_and_forgotten(index_dir: Path) -> None
         0,
         "Kept for “something round”: 1 right, 2 wrong.\n",
     )
+    told = mmsearch("query", "something round", index_dir=index_dir).stderr
+    assert told == "Asked with 1 marked right and 2 marked wrong; --no-feedback asks without.\n"
     marked = answers(index_dir)
     assert marked[0] == plain[-1] and not {plain[0], plain[1]} & set(marked)
     assert answers(index_dir, "--no-feedback") == plain

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cli.many_questions import read_lines
@@ -84,6 +84,7 @@ def test_what_makes_no_sense_for_many_questions_is_wrong_usage(photo_index: Path
     assert b"Traceback" not in errors
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary().filter(lambda line: b"\n" not in line), max_size=5), st.booleans())
 def test_lines_are_read_whole_whatever_is_in_them(lines: list[bytes], is_ended: bool) -> None:
     text = b"\n".join(lines) + (b"\n" if is_ended and lines else b"")

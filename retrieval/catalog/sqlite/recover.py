@@ -314,7 +314,6 @@ def _settle(
     for table, key in ((embeddings, "item_id"), (items, "id")):
         fresh.execute(f"DELETE FROM {table.name} WHERE {key} IN (SELECT item_id FROM removals)")
     fresh.execute("DELETE FROM items WHERE file_id NOT IN (SELECT id FROM files)")
-    fresh.execute("DELETE FROM marks WHERE item_id NOT IN (SELECT id FROM items)")
     space = facts.get(SPACE, "")
     own = (int(space) if space.isdecimal() else FIRST_SPACE,)
     seen = frozenset(
@@ -325,7 +324,7 @@ def _settle(
     )
     dim = _drop_wrong_vectors(fresh, own[0])
     fresh.execute("DELETE FROM files WHERE id NOT IN (SELECT file_id FROM items)")
-    for table in (embeddings, texts, tags):
+    for table in (embeddings, texts, tags, marks):
         fresh.execute(f"DELETE FROM {table.name} WHERE item_id NOT IN (SELECT id FROM items)")
     nameless = fresh.execute(
         "SELECT root_id FROM files UNION SELECT root_id FROM failures EXCEPT SELECT id FROM roots"

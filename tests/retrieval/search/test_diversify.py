@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrieval import SearchEngine
@@ -20,6 +20,7 @@ def drawn(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return rng.random(n), vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 30), st.integers(0, 99), st.floats(0, 1), st.integers(1, 30))
 def test_each_choice_is_the_best_by_definition(
     n: int, seed: int, balance: float, count: int
@@ -40,6 +41,7 @@ def test_each_choice_is_the_best_by_definition(
         assert gain(position) == pytest.approx(max(map(gain, left)), abs=1e-9)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 30), st.integers(0, 99))
 def test_with_all_weight_on_scores_the_order_is_theirs(n: int, seed: int) -> None:
     scores, vectors = drawn(n, seed)

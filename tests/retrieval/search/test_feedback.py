@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexer import forget_feedback, keep_feedback, remove_folder
@@ -34,6 +34,7 @@ def unit(count: int, seed: int) -> np.ndarray:
     return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 5), st.integers(0, 5), st.integers(0, 999))
 def test_a_moved_question_is_of_unit_length_and_nearer_to_what_is_right(
     right: int, wrong: int, seed: int

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -52,6 +52,7 @@ def test_copies_fold_whenever_and_bursts_within_a_minute(
     assert [one.item_id for one in found[0].like] == ([2] if folds else [])
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 90), max_size=30), st.sets(st.integers(0, 29)))
 def test_every_answer_comes_once_and_the_first_of_a_group_leads(
     degrees: list[int], without_vector: set[int]
