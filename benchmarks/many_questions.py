@@ -4,7 +4,7 @@ An index of made-up vectors and patch tokens, whose size does not depend on phot
 asked with captions; both ways give the same answers, or the script fails. The time of each way is
 the best of several rounds, which take turns.
 
-    python -m benchmarks.many_questions [--pictures 100000] [--tiny]
+    python -m benchmarks.many_questions [--pictures 20000] [--tiny]
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def report(folder: Path, pictures: int, questions: int, rounds: int) -> str:
 def main() -> None:
     """Measure, and write the result as Markdown; with --tiny print it only."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--pictures", type=int, default=100_000)
+    parser.add_argument("--pictures", type=int, default=20_000)
     parser.add_argument("--tiny", action="store_true", help="a quick look, nothing is written")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

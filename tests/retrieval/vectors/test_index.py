@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from pytest import MonkeyPatch
 
 from retrieval.vectors.faiss.index import FaissIndex
 from retrieval.vectors.faiss.overlay import OverlayIndex
@@ -133,3 +134,19 @@ def test_questions_asked_together_find_what_each_finds_alone() -> None:
             alone = [index.search(asked[row : row + 1], 10, within=within) for row in range(40)]
             assert np.array_equal(scores, np.concatenate([found for found, _ in alone]))
             assert np.array_equal(ids, np.concatenate([found for _, found in alone]))
+
+
+def test_a_question_among_many_looks_as_far_as_it_would_alone(monkeypatch: MonkeyPatch) -> None:
+    # Ten thousandth of the real number, so that this many count as many.
+    monkeypatch.setattr("retrieval.vectors.faiss.index._SCANNED_WHOLE", 5)
+    vectors = unit_vectors(3_000, 5)
+    asked = unit_vectors(20, 6)
+    among = np.arange(0, 3_000, 7)
+    index = FaissIndex.trained("IVF32,SQ8", vectors)
+    index.add(np.arange(3_000), vectors)
+    index.effort = 3
+    scores, ids = index.search(asked, 5, within=among)
+    for row in range(20):
+        alone = index.search(asked[row : row + 1], 5, within=among)
+        assert np.array_equal(scores[row], alone[0][0])
+        assert np.array_equal(ids[row], alone[1][0])
