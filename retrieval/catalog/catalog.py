@@ -17,6 +17,7 @@ from typing import Self
 from sqlalchemy import Connection, Engine, insert, inspect, select
 
 from retrieval.catalog.base import NEXT_SPACE, present_space, read_info
+from retrieval.catalog.contents import ContentReading
 from retrieval.catalog.embeddings import EmbeddingReading
 from retrieval.catalog.full_text import install
 from retrieval.catalog.integrity import (
@@ -50,7 +51,11 @@ _CHECKED_FOR_S = 24 * 3600
 _CHECKED_AT = "checked_at"
 
 
+<<<<<<< HEAD
 class Catalog(ItemReading, EmbeddingReading, SavedSearches, MarkReading):
+=======
+class Catalog(ItemReading, EmbeddingReading, ContentReading, SavedSearches):
+>>>>>>> d1518a6 (Duplicates: copies found by vectors and told by their pixels)
     """What is indexed. Reading is thread-safe; one process at a time may write.
 
     Open it with `Catalog.open` (an existing one) or `Catalog.create`. One that an older version

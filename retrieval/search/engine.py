@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from retrieval.catalog import Catalog
+    from retrieval.organise.duplicates import Duplicates, Progress
     from retrieval.query.query import Askable
     from retrieval.search.explain import Explanation
     from retrieval.search.similar import Picture
@@ -289,6 +290,25 @@ class SearchEngine(Closing):
         """What is kept in the index as right or wrong for a question; None where nothing is."""
         self._check_process()
         return self._marks(as_query(query), "kept")
+    def duplicates(
+        self,
+        filter: Filter | str | None = None,
+        *,
+        exact: bool = False,
+        progress: Progress = lambda what, done, total: None,
+    ) -> Duplicates:
+        """Groups of pictures that are there more than once, the best of each named with its reason.
+
+        `exact` keeps to files of the same bytes, and reads none; else pictures that seem copies by
+        their vectors are read and laid upon one another. `filter` says which pictures are looked
+        at. Raises QueryError where its text makes no sense.
+        """
+        from retrieval.organise.duplicates import find_duplicates, find_identical
+
+        only = None if filter is None else self._restrict.ids(as_filter(filter))
+        if exact:
+            return find_identical(self.catalog, only)
+        return find_duplicates(self.catalog, self.encoder, only, progress)
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
         """The vectors that questions in these words are asked with, float32 (n, dim)."""

@@ -1,0 +1,1 @@
+"""What can be told of a whole collection: copies, themes, labels."""
