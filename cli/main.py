@@ -31,6 +31,8 @@ COMMANDS = {
     "run": ("run", "Ask a saved question."),
     "saved": ("saved", "List saved questions, or forget one."),
     "feedback": ("feedback", "Keep which pictures are right or wrong for a question."),
+    "duplicates": ("duplicates", "List pictures that are there more than once."),
+    "cluster": ("cluster", "Put the pictures into groups by theme."),
     "status": ("status", "Show what is indexed, and what failed."),
     "remove": ("remove", "Forget a folder or a picture."),
     "move": ("move", "Say that an indexed folder now lies elsewhere."),

@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from retrieval.query.query import Askable
     from retrieval.search.explain import Explanation
     from retrieval.search.similar import Picture
+    from retrieval.search.themes import Theme
 
 
 class SearchEngine(Closing):
@@ -309,6 +310,31 @@ class SearchEngine(Closing):
         if exact:
             return find_identical(self.catalog, only)
         return find_duplicates(self.catalog, self.encoder, only, progress)
+
+    def themes(
+        self,
+        k: int | None = None,
+        *,
+        filter: Filter | str | None = None,
+        examples: int | None = 3,
+    ) -> list[Theme]:
+        """What the pictures are about: groups named by words, the largest first.
+
+        `k` groups, or as many as stand apart best; `filter` says of which pictures; of each group
+        so many `examples` are given, the most typical first, all where it is None. Raises
+        MmsearchError where there are fewer pictures than groups, QueryError where the text of a
+        filter makes no sense.
+        """
+        from retrieval.organise.kept_vectors import KeptVectors
+        from retrieval.organise.themes import find_themes
+        from retrieval.search.themes import shown_themes
+
+        self._check_process()
+        if k is not None:
+            check_count("k", k)
+        only = None if filter is None else self._restrict.ids(as_filter(filter))
+        kept = KeptVectors.read(self.catalog, only)
+        return shown_themes(find_themes(kept, self.encoder, k), self._reader, examples)
 
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
         """The vectors that questions in these words are asked with, float32 (n, dim)."""
