@@ -32,6 +32,7 @@ SMALLEST_CROP = 0.6
 _SCALES = 14
 # Where a crop is looked for at first: the longer side of the larger picture.
 _COARSE_PX = 32
+_SMALLEST_PART_PX = 6
 _PEAKS = 4
 # Below this correlation no part lies there; where it does, there are 0.8 and more.
 _LEAST_PEAK = 0.6
@@ -106,60 +107,59 @@ def _ways(one: Thumbnail, other: Thumbnail) -> Iterator[tuple[CopyKind, Box, Gra
     mirrored = np.ascontiguousarray(other.gray[:, ::-1])
     yield "same", _WHOLE, other.gray, one
     yield "mirrored", _WHOLE, mirrored, one
-    found = []
-    for outer, inner in ((one, other), (other, one)):
-        for kind, gray in (
-            ("cropped", inner.gray),
-            ("mirrored and cropped", np.ascontiguousarray(inner.gray[:, ::-1])),
-        ):
-            aspect = inner.width_px / inner.height_px
-            found += [
-                (score, kind, box, gray, outer)
-                for score, box in _coarse(outer, gray, aspect)
-                if score >= _LEAST_PEAK
-            ]
+    found = [
+        (score, is_mirrored, box, inner, outer)
+        for outer, inner in ((one, other), (other, one))
+        for score, is_mirrored, box in _coarse(outer, inner)
+        if score >= _LEAST_PEAK
+    ]
     found.sort(key=lambda way: -way[0])
-    for _, kind, box, gray, outer in found[:_PEAKS]:
-        yield kind, _refined(outer, gray, box), gray, outer  # type: ignore[misc]
+    for _, is_mirrored, box, inner, outer in found[:_PEAKS]:
+        gray = np.ascontiguousarray(inner.gray[:, ::-1]) if is_mirrored else inner.gray
+        kind: CopyKind = "mirrored and cropped" if is_mirrored else "cropped"
+        yield kind, _refined(outer, gray, box), gray, outer
 
 
-def _coarse(outer: Thumbnail, inner: Gray, aspect: float) -> list[tuple[float, Box]]:
-    """Where a part may lie in a whole: a place for each scale, with its correlation.
+def _coarse(outer: Thumbnail, inner: Thumbnail) -> Iterator[tuple[float, bool, Box]]:
+    """Where a part may lie in a whole: for each scale a place, as it is and one mirrored.
 
-    `aspect` is the part's width by its height, in pixels of the files.
+    Each with its correlation.
     """
     factor = _COARSE_PX / max(outer.width_px, outer.height_px)
     width, height = (max(8, round(side * factor)) for side in (outer.width_px, outer.height_px))
     whole = _resized(outer.gray, width, height)
+    aspect = inner.width_px / inner.height_px
     largest_width = min(width, height * aspect)
     sizes = []
     for share in np.linspace(1.0, SMALLEST_CROP, _SCALES):
         size = (round(largest_width * share), round(largest_width * share / aspect))
-        if min(size) >= 6 and size not in sizes and size != (width, height):
-            sizes.append((min(size[0], width), min(size[1], height)))
+        size = (min(size[0], width), min(size[1], height))
+        if min(size) >= _SMALLEST_PART_PX and size not in sizes and size != (width, height):
+            sizes.append(size)
     if not sizes:
-        return []
-    spectrum = np.conj(np.fft.rfft2(whole))
-    sums = _running_sums(whole)
-    squares = _running_sums(whole * whole)
-    templates = np.zeros((len(sizes), height, width), dtype=np.float32)
+        return
+    templates = np.zeros((2, len(sizes), height, width), dtype=np.float32)
     for row, (part_width, part_height) in enumerate(sizes):
-        part = _resized(inner, part_width, part_height)
+        part = _resized(inner.gray, part_width, part_height)
         part = part - part.mean()
-        templates[row, :part_height, :part_width] = part / max(1e-6, float(np.linalg.norm(part)))
-    products = np.fft.irfft2(np.conj(np.fft.rfft2(templates) * spectrum), s=(height, width))
-    found: list[tuple[float, Box]] = []
-    for product, (part_width, part_height) in zip(products, sizes, strict=True):
+        part /= max(1e-6, float(np.linalg.norm(part)))
+        templates[0, row, :part_height, :part_width] = part
+        templates[1, row, :part_height, :part_width] = part[:, ::-1]
+    spectrum = np.fft.rfft2(whole)
+    products = np.fft.irfft2(np.conj(np.fft.rfft2(templates)) * spectrum, s=(height, width))
+    sums, squares = _running_sums(whole), _running_sums(whole * whole)
+    for row, (part_width, part_height) in enumerate(sizes):
         count = part_width * part_height
         total = _sums_of_windows(sums, part_width, part_height)
         spread = _sums_of_windows(squares, part_width, part_height) - total * total / count
-        scores = product[: height - part_height + 1, : width - part_width + 1] / np.sqrt(
-            np.maximum(spread, count * 1.0)
-        )
-        top, left = np.unravel_index(int(scores.argmax()), scores.shape)
-        box = (left / width, top / height, part_width / width, part_height / height)
-        found.append((float(scores[top, left]), (*map(float, box),)))  # type: ignore[arg-type]
-    return found
+        norms = np.sqrt(np.maximum(spread, count * 1.0))
+        for is_mirrored in (False, True):
+            product = products[int(is_mirrored), row]
+            scores = product[: height - part_height + 1, : width - part_width + 1] / norms
+            place = int(scores.argmax())
+            top, left = divmod(place, scores.shape[1])
+            box = (left / width, top / height, part_width / width, part_height / height)
+            yield float(scores[top, left]), is_mirrored, box
 
 
 def _refined(outer: Thumbnail, inner: Gray, box: Box) -> Box:

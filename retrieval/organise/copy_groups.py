@@ -6,7 +6,7 @@ series in which each picture is like the next falls into as many groups as it ne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -50,24 +50,35 @@ class CopyGroup:
         return sum(copy.size_bytes for copy in self.others)
 
 
-def components(pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
-    """What hangs together by these pairs, each ascending; in the order of their first ids."""
-    parent: dict[int, int] = {}
+class Components:
+    """What hangs together by pairs: a forest of disjoint sets (Tarjan, JACM 1975)."""
 
-    def top(id_: int) -> int:
+    def __init__(self) -> None:
+        self._parent: dict[int, int] = {}
+
+    def join(self, one: int, other: int) -> None:
+        """Say that two belong together."""
+        first, second = sorted((self._top(one), self._top(other)))
+        self._parent[second] = first
+
+    def are_joined(self, one: int, other: int) -> bool:
+        """Whether pairs lead from one to the other."""
+        return self._top(one) == self._top(other)
+
+    def groups(self) -> list[list[int]]:
+        """Those of two and more, each ascending; in the order of their first ids."""
+        found: dict[int, list[int]] = {}
+        for id_ in sorted(self._parent):
+            found.setdefault(self._top(id_), []).append(id_)
+        return [ids for ids in found.values() if len(ids) > 1]
+
+    def _top(self, id_: int) -> int:
+        parent = self._parent
         parent.setdefault(id_, id_)
         while parent[id_] != id_:
             parent[id_] = parent[parent[id_]]
             id_ = parent[id_]
         return id_
-
-    for one, other in pairs:
-        first, second = sorted((top(one), top(other)))
-        parent[second] = first
-    found: dict[int, list[int]] = {}
-    for id_ in sorted(parent):
-        found.setdefault(top(id_), []).append(id_)
-    return list(found.values())
 
 
 def ranked(copies: Sequence[Copy]) -> list[Copy]:
@@ -106,7 +117,7 @@ def _merits(copy: Copy, largest_px: int) -> list[tuple[str, Any]]:
     pixels = copy.width_px * copy.height_px
     is_largest = pixels * _SAME_PIXELS >= largest_px
     return [
-        ("most pixels", 0 if is_largest else -pixels),
+        ("most pixels", 0 if is_largest else largest_px - pixels),
         ("least compressed", -copy.size_bytes),
         ("most metadata", -copy.facts),
         ("oldest", copy.modified_at),

@@ -15,7 +15,7 @@ import numpy as np
 from retrieval.catalog import Catalog, Item
 from retrieval.encoders.base import ImageEncoder
 from retrieval.images.copies import Thumbnail, compare
-from retrieval.organise.copy_groups import Copy, CopyGroup, components, ranked, reason_for, stars
+from retrieval.organise.copy_groups import Components, Copy, CopyGroup, ranked, reason_for, stars
 from retrieval.organise.kept_vectors import KeptVectors
 from retrieval.organise.nearness import SAMPLE, Nearness, measure_nearness
 from retrieval.organise.readable import ReadablePictures
@@ -26,7 +26,7 @@ IDENTICAL = "identical"
 # Two pictures that were taken at different seconds within this are moments of one burst.
 _BURST = timedelta(seconds=60)
 # So many pairs are looked at together, the nearest first.
-_BLOCK = 256
+_BLOCK = 128
 # Below the typical cosine of copies the search ends once so few in so many blocks were any.
 _BLOCKS = 8
 _FEW = 4
@@ -77,7 +77,9 @@ def find_duplicates(
         np.array([id_ for ids in identical for id_ in ids[1:]], dtype=np.int64)
     )
     with ReadablePictures() as pictures:
-        chosen = kept.ids[:: max(1, len(kept) // SAMPLE)][:SAMPLE].tolist()
+        # Of all, however few are looked at: how near copies lie is a property of the model.
+        every = catalog.item_ids()
+        chosen = every[:: max(1, len(every) // SAMPLE)][:SAMPLE].tolist()
         nearness = measure_nearness(list(catalog.items(chosen).values()), encoder, pictures)
         done = 0
 
@@ -89,11 +91,13 @@ def find_duplicates(
         pairs = near_pairs(kept.vectors, nearness.least, advance=advance)
         comparison = _Comparison(catalog, pictures)
         found = _verified(pairs, kept.ids, comparison, nearness, progress)
-        found += [(first, other) for first, rest in twins.items() for other in rest]
+        for first, rest in twins.items():
+            for other in rest:
+                found.join(first, other)
         same = {id_: ids[0] for ids in identical for id_ in ids}
         groups = [
             group
-            for members in components(found)
+            for members in found.groups()
             for group in stars(
                 list(_copies(catalog, members).values()),
                 lambda best, copy: comparison.kind_of(best, copy, same),
@@ -155,21 +159,23 @@ def _verified(
     comparison: _Comparison,
     nearness: Nearness,
     progress: Progress,
-) -> list[tuple[int, int]]:
-    """The pairs that are copies, by item ids; the nearest were looked at first.
+) -> Components:
+    """What hangs together by pairs that are copies, by item ids; the nearest are looked at first.
 
-    Where pairs become too far for most copies and hardly any is one, the rest is left alone: in a
-    collection of a million there would be millions.
+    Those that hang together already are not compared. Where pairs become too far for most copies
+    and hardly any is one, the rest is left alone: of a million pictures there would be millions.
     """
-    found: list[tuple[int, int]] = []
+    found = Components()
     yields: list[int] = []
     for start in range(0, len(pairs), _BLOCK):
         block = slice(start, start + _BLOCK)
         ones, others = ids[pairs.one[block]].tolist(), ids[pairs.other[block]].tolist()
-        asked = list(zip(ones, others, strict=True))
-        copies = [pair for pair, kind in zip(asked, comparison.look(asked), strict=True) if kind]
-        found += copies
-        yields.append(len(copies))
+        asked = [pair for pair in zip(ones, others, strict=True) if not found.are_joined(*pair)]
+        kinds = comparison.look(asked)
+        for (one, other), kind in zip(asked, kinds, strict=True):
+            if kind is not None:
+                found.join(one, other)
+        yields.append(sum(kind is not None for kind in kinds))
         progress("comparing", min(start + _BLOCK, len(pairs)), len(pairs))
         is_far = float(pairs.cosines[block][-1]) < nearness.typical
         if is_far and len(yields) >= _BLOCKS and sum(yields[-_BLOCKS:]) <= _FEW:

@@ -13,14 +13,14 @@ import numpy as np
 
 from retrieval.catalog.records import Item
 from retrieval.encoders.base import ImageEncoder
-from retrieval.images.altered import altered_copies, in_shape
+from retrieval.images.altered import KINDS, altered_copies, in_shape
 from retrieval.images.decode import to_pixels
 from retrieval.images.preprocess import Preprocessing
 from retrieval.organise.readable import ReadablePictures
 
-SAMPLE = 40
+SAMPLE = 32
 # All but so many copies are to be looked at.
-_MISSED = 0.02
+_MISSED = 0.005
 # Encoded at once.
 _BATCH = 16
 # Where no picture can be read: nearly the same.
@@ -56,6 +56,6 @@ def measure_nearness(
             for start in range(0, len(pixels), _BATCH)
         ]
     )
-    families = vectors.reshape(-1, 4, vectors.shape[1])
+    families = vectors.reshape(-1, 1 + KINDS, vectors.shape[1])
     cosines = np.einsum("nd,nkd->nk", families[:, 0], families[:, 1:]).ravel()
     return Nearness(float(np.quantile(cosines, _MISSED)), float(np.median(cosines)))
