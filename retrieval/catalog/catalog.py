@@ -51,11 +51,7 @@ _CHECKED_FOR_S = 24 * 3600
 _CHECKED_AT = "checked_at"
 
 
-<<<<<<< HEAD
-class Catalog(ItemReading, EmbeddingReading, SavedSearches, MarkReading):
-=======
-class Catalog(ItemReading, EmbeddingReading, ContentReading, SavedSearches):
->>>>>>> d1518a6 (Duplicates: copies found by vectors and told by their pixels)
+class Catalog(ItemReading, EmbeddingReading, ContentReading, SavedSearches, MarkReading):
     """What is indexed. Reading is thread-safe; one process at a time may write.
 
     Open it with `Catalog.open` (an existing one) or `Catalog.create`. One that an older version

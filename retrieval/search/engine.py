@@ -291,6 +291,7 @@ class SearchEngine(Closing):
         """What is kept in the index as right or wrong for a question; None where nothing is."""
         self._check_process()
         return self._marks(as_query(query), "kept")
+
     def duplicates(
         self,
         filter: Filter | str | None = None,
