@@ -15,8 +15,8 @@ from retrieval.storage.paths import show_path
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from retrieval.organise.themes import Theme
     from retrieval.query.filters import Filter
+    from retrieval.search.themes import Theme
 
 
 @click.command("cluster")

@@ -81,7 +81,8 @@ def _apart(vectors: NDArray[np.floating]) -> Vectors:
 
 def _mean(vectors: NDArray[np.floating]) -> Vectors:
     mean = vectors.mean(axis=0, dtype=np.float64, keepdims=True)
-    return (mean / max(float(np.linalg.norm(mean)), 1e-6)).astype(np.float32)
+    unit: Vectors = (mean / max(float(np.linalg.norm(mean)), 1e-6)).astype(np.float32)
+    return unit
 
 
 def _names(centroids: Vectors, encoder: TextEncoder) -> list[tuple[str, ...]]:
