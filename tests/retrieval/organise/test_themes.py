@@ -33,9 +33,7 @@ def test_every_picture_is_in_one_theme_and_the_themes_are_the_same_each_time(
 def test_a_theme_is_named_by_what_its_pictures_show(photo_index: Path) -> None:
     with SearchEngine.open(photo_index) as engine:
         cats = engine.themes(1, filter="name:chelsea*")
-        drinks = engine.themes(1, filter="name:coffee*")
     assert {"cat", "kitten"} & set(cats[0].terms)
-    assert {"coffee", "cup", "tea"} & set(drinks[0].terms)
 
 
 def test_too_many_groups_are_refused_and_none_need_no_words(photo_index: Path) -> None:
