@@ -167,8 +167,15 @@ def _train_briefly(
     from retrieval.rerankers.training.train import TrainingSettings, train
 
     data = tokens_of(encoder, encode_set(encoder, pictures, images))
-    _, patches, token_dim = data.patches.shape
-    shape = RerankerShape(token_dim, patches, encoder.token_scale, width=32)
+    rows, columns = encoder.token_grid
+    shape = RerankerShape(
+        data.patches.shape[2],
+        rows * columns,
+        encoder.token_scale,
+        width=32,
+        word_dim=data.words.shape[1],
+        whole_rows=encoder.whole_rows,
+    )
     trained = train(RerankerNetwork(shape), data, data, TrainingSettings(epochs=3, negatives=4))
     folder.mkdir()
     export(trained.network, folder / "reranker.onnx")

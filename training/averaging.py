@@ -1,4 +1,4 @@
-"""The exponential average of a network's weights, which both stages of training keep."""
+"""The exponential average of a network's weights, which is what is kept of a training."""
 
 from __future__ import annotations
 
@@ -8,6 +8,14 @@ from torch import nn
 
 @torch.no_grad()
 def update_average(average: nn.Module, current: nn.Module, decay: float) -> None:
-    """Let `average`, of the same network, keep `decay` of itself and take the rest from now."""
-    for old, new in zip(average.parameters(), current.parameters(), strict=True):
-        old.lerp_(new, 1.0 - decay)
+    """Let `average`, of the same network, keep `decay` of itself and take the rest from now.
+
+    Counts and what else is no number to average are copied.
+    """
+    old, new = list(average.parameters()), list(current.parameters())
+    torch._foreach_lerp_(old, new, 1.0 - decay)
+    for kept, now in zip(average.buffers(), current.buffers(), strict=True):
+        if kept.is_floating_point():
+            kept.lerp_(now, 1.0 - decay)
+        else:
+            kept.copy_(now)

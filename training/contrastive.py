@@ -1,264 +1,429 @@
-"""Joint contrastive training of both towers on cached activations of their frozen parts.
+"""Joint training of both picture towers, the text tower and the reranker, end to end.
 
-Three losses: pictures against captions; ImageNet samples against the names of their classes,
-so that objects absent from the captions are findable; and, on general English, agreement with
-the frozen teacher about which texts are alike, so that general words are not forgotten.
+Pictures compete with pictures for texts and texts for pictures, in batches that more and more
+consist of look-alikes, as the candidates of a question do. Beside captions there are short
+questions, which are true of many pictures; false twins, which are true of none; and texts without
+pictures, by which the text tower keeps what it knows.
 """
 
 from __future__ import annotations
 
 import copy
-import math
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from retrieval.fusion.losses import ContrastiveLoss
-from retrieval.rerankers.training.network import RerankerNetwork
-from training.activations import Activations, as_tensor
+from training.augment import random_views
 from training.averaging import update_average
+from training.corpus import Corpus, Integers, Texts
+from training.losses import (
+    agreement_loss,
+    both_ways,
+    group_loss,
+    overlap_loss,
+    presence_loss,
+    word_patch_loss,
+)
 from training.precision import half_where_fast
-from training.text_states import TextStates
-from training.towers import ImageHeads, TextTower
-from training.word_patch import without_marks, word_patch_loss
+from training.targets import absent_words, matching_targets, soft_targets, stem_sets
+from training.text_pretraining import cosine
+from training.towers import Towers
 
 
 @dataclass(frozen=True)
 class ContrastiveSettings:
-    """How long and how fast to train."""
+    """How long, how fast and by what.
 
-    epochs: int = 20
-    batch_size: int = 256
-    captions_per_picture: int = 2
-    general_batch_size: int = 256
-    labelled_batch_size: int = 32
+    A batch holds `batch_size` pictures; `alike` of it, growing from none, are families of
+    `relatives` that are drawn from the `pool` most alike. `minutes`: after so many the training is
+    brought to its end early, the rate's course with it.
+    """
+
+    epochs: float = 40.0
+    batch_size: int = 512
     head_rate: float = 1e-3
-    tail_rate: float = 2e-4
+    backbone_rate: float = 4e-4
     text_rate: float = 1e-4
     weight_decay: float = 0.05
-    warm_up: float = 0.1
+    warm_up: float = 0.05
+    average_decay: float = 0.996
     soft_share: float = 0.2
     soft_temperature: float = 0.05
-    general_weight: float = 1.0
-    labelled_weight: float = 0.25
+    slips: float = 0.08
+    questions: float = 0.2
     word_dropout: float = 0.1
-    average_decay: float = 0.99
-    # The reranker's share: its loss's weight, how many pairs compete, patches that are hidden.
+    alike: float = 0.6
+    relatives: int = 8
+    pool: int = 48
+    general_batch: int = 192
+    general_weight: float = 0.5
+    unseen_weight: float = 0.2
     reranker_weight: float = 1.0
-    reranker_group: int = 128
-    hidden_patches: float = 0.25
+    reranker_group: int = 192
+    hidden_patches: float = 0.35
+    twin_weight: float = 0.3
+    presence_weight: float = 0.3
+    overlap_weight: float = 0.05
+    minutes: float | None = None
+    memory_format: torch.memory_format = torch.channels_last
 
 
 @dataclass(frozen=True)
 class Material:
-    """What the training reads: row i of `views` and captions owned by picture i."""
+    """What a training reads, on its device.
 
-    views: Sequence[Activations]
-    rows: NDArray[np.int64]
-    captions: TextStates
+    `pictures` uint8 (n, 3, S, S). `caption_teacher` (c, width) and `general_teacher`: unit vectors
+    of a text encoder that stays as it is. `stems` (n, count): all that a picture's captions name.
+    `well_told` bool (n,): pictures with captions enough for what they do not name to be absent.
+    """
+
+    corpus: Corpus
+    pictures: Tensor
+    learnt: Integers
     caption_teacher: Tensor
-    captions_of: Sequence[NDArray[np.int64]]
-    general: TextStates
     general_teacher: Tensor
-    labelled: Activations | None
-    labels: TextStates | None
+    stems: Tensor
+    well_told: Tensor
 
 
-class Towers(nn.Module):
-    """Both towers, the reranker over their tokens and the loss's temperature, trained together."""
-
-    def __init__(
-        self, tail: nn.Module, picture: ImageHeads, text: TextTower, reranker: RerankerNetwork
-    ) -> None:
-        super().__init__()
-        self.tail = tail
-        self.picture = picture
-        self.text = text
-        self.reranker = reranker
-        self.loss = ContrastiveLoss()
-
-    def features(self, activations: Tensor) -> Tensor:
-        """Trunk activations (n, 96, h, w) → features (n, 1280, h / 2, w / 2)."""
-        with half_where_fast():
-            features: Tensor = self.tail(activations.contiguous(memory_format=torch.channels_last))
-        return features.float()
-
-    def words(self, states: Tensor, mask: Tensor) -> Tensor:
-        """States of the frozen layers → contextual word vectors, both (n, L, width)."""
-        with half_where_fast():
-            words = self.text.encoder.upper(states, mask)
-        return words.float()
-
-    def embed_pictures(self, activations: Tensor) -> Tensor:
-        """Trunk activations (n, 96, h, w) → unit vectors (n, dim)."""
-        return self.picture.embed(self.features(activations))
-
-    def embed_texts(self, states: Tensor, mask: Tensor) -> Tensor:
-        """States of the frozen layers (n, L, width) and mask → unit vectors (n, dim)."""
-        return self.text.embed(self.words(states, mask), mask)
+Report = Callable[[int, float, float, Towers], None]
 
 
 def train_contrastive(
-    towers: Towers,
-    material: Material,
-    settings: ContrastiveSettings,
-    seed: int,
-    report: Callable[[int, float, Towers], None],
+    towers: Towers, material: Material, settings: ContrastiveSettings, seed: int, report: Report
 ) -> Towers:
     """Train in place; returns the exponential average of the weights.
 
-    `report` is called after each epoch with its number, its mean loss and the average.
+    `report` is called after each epoch with its number, the share done, its mean loss and the
+    average.
     """
-    rng = np.random.default_rng(seed)
-    torch.manual_seed(seed)
-    steps = max(1, len(material.rows) // settings.batch_size)
-    optimizer = _optimizer(towers, settings)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: _cosine(step, steps * settings.epochs, settings.warm_up)
-    )
-    average = copy.deepcopy(towers)
-    for epoch in range(settings.epochs):
-        towers.train()
-        losses = []
-        order = rng.permutation(len(material.rows))
-        for step in range(steps):
-            chosen = order[step * settings.batch_size : (step + 1) * settings.batch_size]
-            loss = _loss(towers, material, material.rows[chosen], settings, rng)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(towers.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            update_average(average, towers, settings.average_decay)
-            losses.append(float(loss.detach()))
-        average.eval()
-        report(epoch, float(np.mean(losses)), average)
-    return average
+    course = _Course(towers, material, settings, seed)
+    epoch = 0
+    while not course.is_done():
+        loss = course.run_epoch()
+        epoch += 1
+        report(epoch, course.share(), loss, course.average.eval())
+    return course.average.eval()
 
 
-def soft_targets(teacher: Tensor, share: float, temperature: float) -> Tensor:
-    """Mostly the identity, and a `share` spread over captions that the teacher finds alike.
+class _Course:
+    """A training under way."""
 
-    teacher: unit vectors (n, width) → (n, n), each row summing to one.
-    """
-    alike = (teacher @ teacher.T / temperature).softmax(dim=-1)
-    return (1.0 - share) * torch.eye(len(teacher)) + share * alike
-
-
-def agreement_loss(vectors: Tensor, teacher: Tensor, temperature: float = 0.05) -> Tensor:
-    """Cross-entropy between student and teacher about which texts of the batch are alike.
-
-    vectors (n, dim) and teacher (n, width), unit vectors; a text is not compared to itself.
-    """
-    itself = torch.eye(len(teacher), dtype=torch.bool)
-    wanted = (teacher @ teacher.T / temperature).masked_fill(itself, -1e4).softmax(dim=-1)
-    found = (vectors @ vectors.T / temperature).masked_fill(itself, -1e4).log_softmax(dim=-1)
-    return F.kl_div(found, wanted, reduction="batchmean")
-
-
-def _loss(
-    towers: Towers,
-    material: Material,
-    pictures: NDArray[np.int64],
-    settings: ContrastiveSettings,
-    rng: np.random.Generator,
-) -> Tensor:
-    features = towers.features(_views(material, pictures, rng))
-    vectors = towers.picture.embed(features)
-    total = torch.zeros(())
-    for number, texts in enumerate(
-        _captions(material, pictures, settings.captions_per_picture, rng)
-    ):
-        states, whole = material.captions.batch(texts)
-        mask = _drop_words(whole, settings.word_dropout, rng)
-        targets = soft_targets(
-            material.caption_teacher[texts], settings.soft_share, settings.soft_temperature
+    def __init__(
+        self, towers: Towers, material: Material, settings: ContrastiveSettings, seed: int
+    ) -> None:
+        self.towers = towers.to(memory_format=settings.memory_format)
+        self.average = copy.deepcopy(towers)
+        self.material = material
+        self.settings = settings
+        self.device = material.pictures.device
+        self.rng = np.random.default_rng(seed)
+        torch.manual_seed(seed)
+        self.optimizer = _optimizer(towers, settings)
+        self.rates = [group["lr"] for group in self.optimizer.param_groups]
+        self.size = min(settings.batch_size, len(material.learnt))
+        self.an_epoch = max(1, len(material.learnt) // self.size)
+        self.planned = max(1, round(settings.epochs * self.an_epoch))
+        self.done = 0
+        self.started = time.monotonic()
+        self.captions_of = _rows_by_owner(material.corpus.captions, len(material.pictures))
+        self.questions_of = _rows_by_owner(
+            material.corpus.questions, len(material.corpus.captions)
         )
-        words = towers.words(states, mask)
-        found = towers.loss(vectors, towers.text.embed(words, mask), targets)
-        total = total + found / settings.captions_per_picture
-        if settings.reranker_weight and number == 0:
-            total = total + settings.reranker_weight * word_patch_loss(
-                towers.reranker,
-                towers.text.tokens(words),
-                mask & without_marks(whole),
-                towers.picture.patches(features),
-                targets,
-                group=settings.reranker_group,
-                hidden=settings.hidden_patches,
-                rng=rng,
+        self.twin_of = _rows_by_owner(material.corpus.twins, len(material.corpus.captions))
+        self.unseen_of = _groups(material.corpus.unseen)
+        self.relatives = _relatives(material, self.captions_of, settings.pool)
+
+    def share(self) -> float:
+        """How much of the training is done, by steps or by the clock, in [0, 1]."""
+        by_steps = self.done / self.planned
+        if self.settings.minutes is None:
+            return min(1.0, by_steps)
+        spent = (time.monotonic() - self.started) / 60.0
+        return min(1.0, max(by_steps, spent / self.settings.minutes))
+
+    def is_done(self) -> bool:
+        """Whether it is over."""
+        return self.share() >= 1.0
+
+    def run_epoch(self) -> float:
+        """As many steps as show each picture about once; the mean loss."""
+        self.towers.train()
+        losses = []
+        for _ in range(self.an_epoch):
+            if self.is_done():
+                break
+            factor = cosine(self.share(), self.settings.warm_up)
+            for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+                group["lr"] = rate * factor
+            loss = self._loss(self._draw())
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(self.towers.parameters(), 1.0)
+            self.optimizer.step()
+            self.done += 1
+            # The first steps' weights are far off, so that the average forgets them sooner.
+            decay = min(self.settings.average_decay, self.done / (9 + self.done))
+            update_average(self.average, self.towers, decay)
+            losses.append(loss.detach())
+        return float(torch.stack(losses).mean()) if losses else float("nan")
+
+    def _draw(self) -> Integers:
+        """Different pictures, rows of `learnt`: families of look-alikes among any others."""
+        order = self.rng.permutation(len(self.material.learnt))
+        families = int(self.size * self.settings.alike * self.share()) // self.settings.relatives
+        if families == 0:
+            return order[: self.size]
+        own = [
+            np.concatenate([[seed], self.rng.permutation(self.relatives[seed])])[
+                : self.settings.relatives
+            ]
+            for seed in order[:families]
+        ]
+        mixed = np.concatenate([*own, order[families:]])
+        first = np.unique(mixed, return_index=True)[1]
+        chosen: Integers = mixed[np.sort(first)][: self.size]
+        # Groups of the reranker are neighbours: families stay whole, the rest is theirs to meet.
+        return chosen
+
+    def _loss(self, rows: Integers) -> Tensor:
+        material, settings, towers = self.material, self.settings, self.towers
+        numbers = material.learnt[rows]
+        places = torch.from_numpy(numbers).to(self.device)
+        pictures = material.pictures[places]
+        named = material.stems[places]
+        captions = self._captions(numbers)
+        with half_where_fast(self.device):
+            vectors = towers.vector(self._views(pictures, towers.shape.first_px)).float()
+            patches = towers.patch(self._views(pictures, towers.shape.second_px))
+        total = torch.zeros((), device=self.device)
+        scale = towers.loss.scale()
+        for number, own in enumerate(captions):
+            texts, chosen = self._variant(own)
+            ids, mask, stems = texts.padded(chosen, self.device)
+            shown = self._drop_words(mask)
+            found, tokens = self._texts(ids, shown)
+            soft = soft_targets(
+                material.caption_teacher[torch.from_numpy(own).to(self.device)].float(),
+                settings.soft_share,
+                settings.soft_temperature,
             )
-    if settings.general_weight:
-        total = total + settings.general_weight * _general_loss(towers, material, settings, rng)
-    if material.labelled is not None and settings.labelled_weight:
-        total = total + settings.labelled_weight * _labelled_loss(towers, material, settings, rng)
-    return total
+            targets = matching_targets(stem_sets(stems, named.shape[1]), named, soft)
+            false = self._twins(own) if number == 0 else None
+            rivals = None if false is None else scale * false.vectors @ vectors.T
+            similarities = scale * found @ vectors.T
+            total = total + both_ways(similarities, targets, rivals) / len(captions)
+            if number:
+                continue
+            words = _words(mask, shown)
+            with half_where_fast(self.device):
+                total = total + settings.reranker_weight * word_patch_loss(
+                    towers.reranker,
+                    tokens,
+                    words,
+                    patches,
+                    targets,
+                    group=settings.reranker_group,
+                    hidden=settings.hidden_patches,
+                )
+            total = total + self._pair_losses(tokens, words, stems, patches, named, places, false)
+        return total + self._text_losses()
+
+    def _pair_losses(
+        self,
+        tokens: Tensor,
+        words: Tensor,
+        stems: Tensor,
+        patches: Tensor,
+        named: Tensor,
+        places: Tensor,
+        false: _Twins | None,
+    ) -> Tensor:
+        """The reranker on pairs: true against false twins, and where words look."""
+        settings, network = self.settings, self.towers.reranker
+        other = torch.roll(torch.arange(len(tokens), device=self.device), 1)
+        with half_where_fast(self.device):
+            scores, attention = network.score_pairs(tokens, words, patches)
+            _, elsewhere = network.score_pairs(tokens, words, patches[other])
+        counted = words & (stems >= 0)
+        absent = absent_words(stems, named[other])
+        told = self.material.well_told[places]
+        # A word of its own caption is there; of another's, where the captions do not name it, not.
+        there = presence_loss(
+            torch.cat([attention, elsewhere]),
+            torch.cat([counted, counted & absent & told[other][:, None]]),
+            torch.cat([torch.zeros_like(absent), absent]),
+        )
+        apart = overlap_loss(attention, torch.where(counted, stems, -1))
+        total = settings.presence_weight * there + settings.overlap_weight * apart
+        if false is not None:
+            with half_where_fast(self.device):
+                wrong, _ = network.score_pairs(false.tokens, false.words, patches[false.rows])
+            margin = F.softplus(wrong.float() - scores.float()[false.rows])
+            total = total + settings.twin_weight * margin.mean()
+        return total
+
+    def _views(self, pictures: Tensor, side_px: int) -> Tensor:
+        return random_views(pictures, side_px).contiguous(
+            memory_format=self.settings.memory_format
+        )
+
+    def _texts(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        with half_where_fast(self.device):
+            vectors, tokens = self.towers.text(ids, mask)
+        return vectors.float(), tokens
+
+    def _captions(self, numbers: Integers) -> list[Integers]:
+        """Two captions of each picture, the same one twice where it has no other."""
+        picked = [self.rng.permutation(self.captions_of[number])[:2] for number in numbers]
+        return [np.array([own[k % len(own)] for own in picked]) for k in range(2)]
+
+    def _variant(self, captions: Integers) -> tuple[Texts, Integers]:
+        """All as captions, or some with slips, or some as short questions."""
+        corpus, settings = self.material.corpus, self.settings
+        draw = self.rng.random(len(captions))
+        pieces: list[tuple[Texts, Integers]] = []
+        rows = captions.copy()
+        kinds = np.zeros(len(captions), np.int64)
+        kinds[draw < settings.slips] = 1
+        for place in np.flatnonzero(draw > 1.0 - settings.questions):
+            own = self.questions_of[captions[place]]
+            if len(own):
+                rows[place], kinds[place] = own[self.rng.integers(len(own))], 2
+        for kind, texts in enumerate((corpus.captions, corpus.slips, corpus.questions)):
+            pieces.append((texts, np.flatnonzero(kinds == kind)))
+        return _mixed(pieces, rows), np.arange(len(captions))
+
+    def _twins(self, captions: Integers) -> _Twins | None:
+        found = [
+            (row, own[self.rng.integers(len(own))])
+            for row, caption in enumerate(captions)
+            if len(own := self.twin_of[caption])
+        ]
+        if not found or not self.settings.twin_weight:
+            return None
+        texts = np.array([twin for _, twin in found])
+        ids, mask, _stems = self.material.corpus.twins.padded(texts, self.device)
+        vectors, tokens = self._texts(ids, mask)
+        rows = torch.tensor([row for row, _ in found], device=self.device)
+        return _Twins(rows, vectors, tokens, _words(mask, mask))
+
+    def _text_losses(self) -> Tensor:
+        """The text tower alone: general English as it was, unseen captions by their pictures."""
+        material, settings = self.material, self.settings
+        some = self.rng.integers(len(material.corpus.general), size=settings.general_batch)
+        ids, mask, _stems = material.corpus.general.padded(some, self.device)
+        wanted = material.general_teacher[torch.from_numpy(some).to(self.device)].float()
+        total = settings.general_weight * agreement_loss(self._texts(ids, mask)[0], wanted)
+        if self.unseen_of and settings.unseen_weight:
+            chosen = self.rng.integers(len(self.unseen_of), size=settings.general_batch)
+            rows = np.concatenate([self.rng.permutation(self.unseen_of[i])[:2] for i in chosen])
+            groups = np.repeat(chosen, [min(2, len(self.unseen_of[i])) for i in chosen])
+            ids, mask, _stems = material.corpus.unseen.padded(rows, self.device)
+            vectors, _ = self._texts(ids, self._drop_words(mask))
+            logits = vectors @ vectors.T * self.towers.loss.scale()
+            total = total + settings.unseen_weight * group_loss(
+                logits, torch.from_numpy(groups).to(self.device)
+            )
+        return total
+
+    def _drop_words(self, mask: Tensor) -> Tensor:
+        """Hide a share of the words; the first token always stays."""
+        kept = torch.rand(mask.shape, device=mask.device) >= self.settings.word_dropout
+        kept[:, 0] = True
+        return mask & kept
 
 
-def _general_loss(
-    towers: Towers, material: Material, settings: ContrastiveSettings, rng: np.random.Generator
-) -> Tensor:
-    texts = rng.integers(len(material.general), size=settings.general_batch_size)
-    vectors = towers.embed_texts(*material.general.batch(texts))
-    return agreement_loss(vectors, material.general_teacher[texts])
+@dataclass(frozen=True)
+class _Twins:
+    """False twins of the texts in `rows` of a batch."""
+
+    rows: Tensor
+    vectors: Tensor
+    tokens: Tensor
+    words: Tensor
 
 
-def _labelled_loss(
-    towers: Towers, material: Material, settings: ContrastiveSettings, rng: np.random.Generator
-) -> Tensor:
-    assert material.labelled is not None and material.labels is not None
-    rows = rng.permutation(len(material.labelled))[: settings.labelled_batch_size]
-    pictures = towers.embed_pictures(as_tensor(material.labelled, np.sort(rows)))
-    texts = towers.embed_texts(*material.labels.batch(np.sort(rows)))
-    loss: Tensor = towers.loss(pictures, texts)
-    return loss
+def without_marks(mask: Tensor) -> Tensor:
+    """The mask, bool (n, L), less each text's first and last token, its marks."""
+    inner = mask.clone()
+    inner[:, 0] = False
+    inner[torch.arange(len(mask), device=mask.device), mask.sum(dim=1) - 1] = False
+    return inner
 
 
-def _views(material: Material, rows: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
-    choice = rng.integers(len(material.views), size=len(rows))
-    picked = np.stack([material.views[v][row] for v, row in zip(choice, rows, strict=True)])
-    return as_tensor(picked, np.arange(len(rows)))
+def _words(mask: Tensor, shown: Tensor) -> Tensor:
+    """Words that are shown, bool (n, L); the second token stands in where there is none."""
+    words = without_marks(mask) & shown
+    words[~words.any(dim=1), min(1, mask.shape[1] - 1)] = True
+    return words
 
 
-def _captions(
-    material: Material, rows: NDArray[np.int64], count: int, rng: np.random.Generator
-) -> list[NDArray[np.int64]]:
-    """`count` arrays of caption numbers, one caption a picture in each."""
-    picked = [rng.permutation(material.captions_of[row]) for row in rows]
-    return [np.array([texts[k % len(texts)] for texts in picked]) for k in range(count)]
+def _mixed(pieces: list[tuple[Texts, Integers]], rows: Integers) -> Texts:
+    """Texts in the order of `rows`, each drawn from the texts whose places name it."""
+    ids: list[np.ndarray] = [np.empty(0)] * len(rows)
+    stems: list[np.ndarray] = [np.empty(0)] * len(rows)
+    for texts, places in pieces:
+        for place in places:
+            part = slice(texts.starts[rows[place]], texts.starts[rows[place] + 1])
+            ids[place], stems[place] = texts.ids[part], texts.stems[part]
+    starts = np.concatenate([[0], np.cumsum([len(own) for own in ids])])
+    return Texts(np.concatenate(ids), np.concatenate(stems), starts, rows)
 
 
-def _drop_words(mask: Tensor, share: float, rng: np.random.Generator) -> Tensor:
-    """Hide a share of the words from the layers above; the first token always stays."""
-    kept = torch.from_numpy(rng.random(tuple(mask.shape)) >= share)
-    kept[:, 0] = True
-    return mask & kept
+def _rows_by_owner(texts: Texts, owners: int) -> list[Integers]:
+    order = np.argsort(texts.owner, kind="stable")
+    cuts = np.searchsorted(texts.owner[order], np.arange(1, owners))
+    return np.split(order, cuts)
+
+
+def _groups(texts: Texts) -> list[Integers]:
+    order = np.argsort(texts.owner, kind="stable")
+    cuts = np.flatnonzero(np.diff(texts.owner[order])) + 1
+    return [rows for rows in np.split(order, cuts) if len(rows) > 1]
+
+
+def _relatives(material: Material, captions_of: list[Integers], pool: int) -> Integers:
+    """For each picture that is learnt from, the others whose captions are nearest, as rows."""
+    teacher = material.caption_teacher.float()
+    means = torch.stack(
+        [
+            teacher[torch.from_numpy(captions_of[number]).to(teacher.device)].mean(dim=0)
+            for number in material.learnt
+        ]
+    )
+    means = F.normalize(means, dim=1)
+    count = min(pool, len(means) - 1)
+    nearest = []
+    for start in range(0, len(means), 2048):
+        alike = means[start : start + 2048] @ means.T
+        rows = torch.arange(len(alike), device=alike.device)
+        alike[rows, start + rows] = -torch.inf
+        nearest.append(alike.topk(count, dim=1).indices)
+    found: Integers = torch.cat(nearest).cpu().numpy()
+    return found
 
 
 def _optimizer(towers: Towers, settings: ContrastiveSettings) -> torch.optim.Optimizer:
-    upper = list(towers.text.encoder.upper_layers.parameters())
-    tail = list(towers.tail.parameters())
-    special = {id(parameter) for parameter in [*upper, *tail]}
-    frozen = {id(parameter) for parameter in towers.text.encoder.parameters()}
-    heads = [p for p in towers.parameters() if id(p) not in special | frozen]
-    return torch.optim.AdamW(
-        [
-            {"params": heads, "lr": settings.head_rate},
-            {"params": tail, "lr": settings.tail_rate},
-            {"params": upper, "lr": settings.text_rate},
-        ],
-        weight_decay=settings.weight_decay,
-        betas=(0.9, 0.98),
+    backbones = [*towers.vector.backbone.parameters(), *towers.patch.backbone.parameters()]
+    text = list(towers.text.encoder.parameters())
+    special = {id(parameter) for parameter in [*backbones, *text]}
+    heads = [p for p in towers.parameters() if id(p) not in special]
+    rates = (
+        (heads, settings.head_rate),
+        (backbones, settings.backbone_rate),
+        (text, settings.text_rate),
     )
-
-
-def _cosine(step: int, total: int, warm_up: float) -> float:
-    warm = max(1, int(total * warm_up))
-    if step < warm:
-        return (step + 1) / warm
-    return 0.5 * (1.0 + math.cos(math.pi * (step - warm) / max(1, total - warm)))
+    groups = []
+    for parameters, rate in rates:
+        # Scales, shifts and biases are not pulled towards zero.
+        wide = [p for p in parameters if p.ndim > 1]
+        thin = [p for p in parameters if p.ndim <= 1]
+        groups.append({"params": wide, "lr": rate, "weight_decay": settings.weight_decay})
+        groups.append({"params": thin, "lr": rate, "weight_decay": 0.0})
+    return torch.optim.AdamW(groups, betas=(0.9, 0.98))

@@ -1,8 +1,8 @@
 """From trained towers to the ONNX files that the product ships, in eight bits and fewer.
 
 Convolutions are quantised statically (weights and activations, calibrated on pictures), matrix
-products dynamically; the table of word vectors and the text tower's lower layers to four bits in
-blocks of 32.
+products dynamically; the table of word vectors and the widest layers of the picture's head to four
+bits in blocks of 32.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import onnx
@@ -29,51 +29,41 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from retrieval.encoders.onnx.session import session_options
 from retrieval.rerankers.training.export import export as export_exactly
 from retrieval.rerankers.training.network import RerankerNetwork
-from training.four_bits import pack_products
+from training.efficientnet import SameConv
 from training.hubness import HubnessCorrection
 from training.packing import PackedEmbedding, PackedLinear
-from training.reranker_branch import RerankerBranch
-from training.towers import ImageHeads, TextTower
+from training.towers import TextTower, Towers
 
 OPSET = 18
-# Query, key, value, output, inner, outer.
-_PRODUCTS_A_LAYER = 6
+T = TypeVar("T", bound=nn.Module)
 
 
 class ImageGraph(nn.Module):
     """Pixels as bytes to a unit vector and patch tokens of eight bits."""
 
-    def __init__(
-        self,
-        trunk: nn.Module,
-        tail: nn.Module,
-        heads: ImageHeads,
-        branch: RerankerBranch,
-        hubness: HubnessCorrection,
-        token_scale: float,
-    ) -> None:
+    def __init__(self, towers: Towers, hubness: HubnessCorrection, token_scale: float) -> None:
         super().__init__()
-        self.trunk = trunk
-        self.tail = tail
-        self.heads = copy.deepcopy(heads)
-        # The head's two wide layers are half of this file's weights; four bits do for them.
-        self.heads.head.add_module("linear", PackedLinear(heads.head.linear))
-        self.heads.head.add_module("inner", PackedLinear(heads.head.inner))
-        self.branch = branch
+        self.vector = folded(towers.vector)
+        # The head's two wide layers would be a fifth of this file; four bits do for them.
+        self.vector.head.add_module("linear", PackedLinear(towers.vector.head.linear))
+        self.vector.head.add_module("inner", PackedLinear(towers.vector.head.inner))
+        self.patch = folded(towers.patch)
         self.hubness = hubness
         self.token_scale = token_scale
+        self.second_px = towers.shape.second_px
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """uint8 (n, S, S, 3) → vectors (n, dim), tokens int8 (n, patches, token_dim)."""
+        """uint8 (n, S, S, 3) → vectors (n, dim), tokens int8 (n, rows, token_dim)."""
         inputs = pixels.permute(0, 3, 1, 2).float() / 127.5 - 1.0
-        activations = self.trunk(inputs)
-        tokens = (self.branch(activations) / self.token_scale).round().clamp(-127, 127)
-        vectors = self.heads.embed(self.tail(activations))
-        return self.hubness.pictures(vectors), tokens.to(torch.int8)
+        smaller = F.interpolate(inputs, (self.second_px, self.second_px), mode="bilinear")
+        tokens = (self.patch(smaller) / self.token_scale).round().clamp(-127, 127)
+        return self.hubness.pictures(self.vector(inputs)), tokens.to(torch.int8)
 
 
 class TextGraph(nn.Module):
@@ -86,14 +76,21 @@ class TextGraph(nn.Module):
         self.words = PackedEmbedding(text.encoder.words.weight)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """int64 (n, L) twice → vectors (n, dim), tokens float32 (n, L, token_dim)."""
+        """int64 (n, L) twice → vectors (n, dim), tokens float32 (n, L, word_dim)."""
         mask = attention_mask > 0
-        encoder = self.text.encoder
-        positions = encoder.positions.weight[: input_ids.shape[1]]
-        states = encoder.norm(self.words(input_ids) + positions)
-        for layer in [*encoder.lower_layers, *encoder.upper_layers]:
-            states = layer(states, mask)
-        return self.hubness.texts(self.text.embed(states, mask)), self.text.tokens(states)
+        single, mixed = self.text.encoder.contextual(self.words(input_ids), mask)
+        vectors, tokens = self.text.outputs(single, mixed, mask)
+        return self.hubness.texts(vectors), tokens
+
+
+def folded(tower: T) -> T:
+    """A copy whose batch norms are part of the convolutions before them."""
+    copied = copy.deepcopy(tower).to(memory_format=torch.contiguous_format).eval()
+    for module in copied.modules():
+        if isinstance(module, SameConv) and isinstance(module.norm, nn.BatchNorm2d):
+            module.conv = fuse_conv_bn_eval(module.conv, module.norm)
+            module.add_module("norm", nn.Identity())
+    return copied
 
 
 def export_picture_tower(
@@ -133,7 +130,6 @@ def export_text_tower(text: TextTower, hubness: HubnessCorrection, file: Path) -
     ids = torch.arange(4, 20).view(2, 8)
     with tempfile.TemporaryDirectory() as folder:
         exact = Path(folder) / "exact.onnx"
-        packed = Path(folder) / "packed.onnx"
         _export(
             TextGraph(text, hubness),
             (ids, torch.ones_like(ids)),
@@ -145,8 +141,7 @@ def export_text_tower(text: TextTower, hubness: HubnessCorrection, file: Path) -
                 for name in ("input_ids", "attention_mask")
             },
         )
-        pack_products(exact, packed, _PRODUCTS_A_LAYER * len(text.encoder.lower_layers))
-        _quantise_products(packed, file)
+        _quantise_products(exact, file)
     optimise(file)
 
 

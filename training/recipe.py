@@ -2,69 +2,78 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from training.contrastive import ContrastiveSettings
-from training.reranking import RerankingSettings
+from training.efficientnet import LiteShape
 from training.text_encoder import TextShape
+from training.text_pretraining import TextPretraining
+from training.towers import TowerShape
 
 
 @dataclass(frozen=True)
 class Recipe:
     """Sizes of a training run.
 
-    `size_px` must be a multiple of 32; the patch grid has `size_px / 32` rows and columns.
-    `views` counts augmented views beside the clean one; `held_out` pictures are not trained on;
-    `bank` centres of the captions tell which pictures are hubs.
+    `side_px`: what pictures are squashed to before training. `bank` centres of the captions tell
+    which pictures are hubs. `first_start` and `second_start` name the backbones' start weights,
+    None for random ones, as does `minilm` for the text encoder's.
     """
 
-    size_px: int
-    views: int
+    side_px: int
     vocabulary: int
     general_texts: int
-    held_out: int
     calibration_pictures: int
     bank: int
+    towers: TowerShape
+    pretraining: TextPretraining
     contrastive: ContrastiveSettings
-    reranking: RerankingSettings
-    text: TextShape | None = field(default=None)
-
-    @property
-    def grid(self) -> int:
-        """Rows (and columns) of the patch grid."""
-        return self.size_px // 32
+    first_start: str | None = "lite2"
+    second_start: str | None = "lite0"
+    minilm: bool = True
 
 
 FULL = Recipe(
-    size_px=288,
-    views=8,
+    side_px=256,
     vocabulary=12_288,
     general_texts=60_000,
-    held_out=500,
     calibration_pictures=96,
     bank=1000,
-    contrastive=ContrastiveSettings(epochs=16, tail_rate=3e-4),
-    reranking=RerankingSettings(),
+    towers=TowerShape(TextShape(0)),
+    pretraining=TextPretraining(),
+    contrastive=ContrastiveSettings(),
 )
 TINY = Recipe(
-    size_px=96,
-    views=1,
+    side_px=96,
     vocabulary=2_000,
     general_texts=50,
-    held_out=4,
     calibration_pictures=8,
     bank=20,
+    towers=TowerShape(
+        TextShape(0, width=64, heads=4, inner_width=128, layers=1),
+        first=LiteShape(0.25, 0.5),
+        second=LiteShape(0.25, 0.5),
+        first_px=96,
+        second_px=64,
+        dim=64,
+        head_width=64,
+        word_dim=32,
+        token_dim=16,
+        drop=0.0,
+    ),
+    pretraining=TextPretraining(steps=4, groups=4, general=8),
     contrastive=ContrastiveSettings(
-        epochs=4,
-        batch_size=4,
-        general_batch_size=8,
-        captions_per_picture=1,
+        epochs=6,
+        batch_size=8,
+        relatives=2,
+        pool=3,
+        general_batch=8,
+        reranker_group=8,
         warm_up=0.0,
         head_rate=3e-3,
+        backbone_rate=3e-3,
     ),
-    reranking=RerankingSettings(
-        epochs=2, batch_size=4, families=1, relatives=2, pool=3, warm_up_steps=1
-    ),
-    # One frozen and one trained layer, with random weights: enough to prove that they fit.
-    text=TextShape(0, width=64, heads=4, inner_width=128, layers=2, frozen_layers=1),
+    first_start=None,
+    second_start=None,
+    minilm=False,
 )

@@ -1,6 +1,6 @@
-"""A BERT-like text encoder (MiniLM's shape) whose lower layers can be frozen and cached.
+"""A BERT-like text encoder (MiniLM's shape); starts from MiniLM's weights with fewer tokens.
 
-Starts from MiniLM's weights with a smaller vocabulary; knows nothing of pictures.
+Knows nothing of pictures.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ class TextShape:
     heads: int = 12
     inner_width: int = 1536
     layers: int = 6
-    frozen_layers: int = 3
 
 
 class TextLayer(nn.Module):
@@ -51,7 +50,7 @@ class TextLayer(nn.Module):
 
 
 class TextEncoder(nn.Module):
-    """Token ids → contextual word vectors, in two steps: `lower` (frozen) and `upper`."""
+    """Token ids → word vectors before and after the layers mixed them."""
 
     def __init__(self, shape: TextShape, dropout: float = 0.1) -> None:
         super().__init__()
@@ -59,27 +58,19 @@ class TextEncoder(nn.Module):
         self.words = nn.Embedding(shape.vocabulary, shape.width)
         self.positions = nn.Embedding(shape.max_tokens, shape.width)
         self.norm = nn.LayerNorm(shape.width, eps=1e-12)
-        layers = [TextLayer(shape, dropout) for _ in range(shape.layers)]
-        self.lower_layers = nn.ModuleList(layers[: shape.frozen_layers])
-        self.upper_layers = nn.ModuleList(layers[shape.frozen_layers :])
+        self.layers = nn.ModuleList(TextLayer(shape, dropout) for _ in range(shape.layers))
 
-    def lower(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """ids int64 (n, L), mask bool (n, L) → states after the frozen layers (n, L, width)."""
-        positions = torch.arange(ids.shape[1], device=ids.device)
-        x: Tensor = self.norm(self.words(ids) + self.positions(positions))
-        for layer in self.lower_layers:
+    def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """ids int64 (n, L), mask bool (n, L) → single and contextual word vectors (n, L, width)."""
+        return self.contextual(self.words(ids), mask)
+
+    def contextual(self, words: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """As `forward`, from the words' own vectors (n, L, width)."""
+        single: Tensor = self.norm(words + self.positions.weight[: words.shape[1]])
+        x = single
+        for layer in self.layers:
             x = layer(x, mask)
-        return x
-
-    def upper(self, states: Tensor, mask: Tensor) -> Tensor:
-        """States after the frozen layers → contextual word vectors, both (n, L, width)."""
-        for layer in self.upper_layers:
-            states = layer(states, mask)
-        return states
-
-    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """ids int64 (n, L), mask bool (n, L) → contextual word vectors (n, L, width)."""
-        return self.upper(self.lower(ids, mask), mask)
+        return single, x
 
 
 def mean_over_words(states: Tensor, mask: Tensor) -> Tensor:
@@ -98,8 +89,7 @@ def load_minilm(encoder: TextEncoder, weights_file: Path, rows: Tensor) -> None:
     positions = source[f"{prefix}position_embeddings.weight"][: encoder.shape.max_tokens]
     _copy(encoder.positions.weight, positions + kinds)
     _copy_pair(encoder.norm, source, f"{prefix}LayerNorm")
-    layers = [*encoder.lower_layers, *encoder.upper_layers]
-    for index, layer in enumerate(layers):
+    for index, layer in enumerate(encoder.layers):
         assert isinstance(layer, TextLayer)
         for module, name in _layer_names(layer):
             _copy_pair(module, source, f"encoder.layer.{index}.{name}")

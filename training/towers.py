@@ -1,6 +1,7 @@
-"""The two towers of the compact model: a picture and a text to vectors of one space.
+"""The networks that are trained together: two picture towers, a text tower and the reranker.
 
-Each gives one unit vector for the first stage and a sequence of tokens for the reranker.
+The first picture tower gives the vector that is searched by. The second, another network at
+another size, gives what the reranker looks at, so that the second look sees with other eyes.
 """
 
 from __future__ import annotations
@@ -11,17 +12,53 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.mobilenet import FEATURE_CHANNELS
-from training.text_encoder import TextEncoder, mean_over_words
+from retrieval.fusion.losses import ContrastiveLoss
+from retrieval.rerankers.training.network import RerankerNetwork, RerankerShape
+from training.efficientnet import (
+    FEATURE_CHANNELS,
+    MIDDLE_STRIDE,
+    SHAPES,
+    EfficientNetLite,
+    LiteShape,
+)
+from training.text_encoder import TextEncoder, TextShape, mean_over_words
+
+TOKEN_STEP = 4.0 / 127.0
 
 
 @dataclass(frozen=True)
 class TowerShape:
-    """The sizes that both towers share."""
+    """The sizes of all towers; `first_px` and `second_px` must be multiples of 32.
 
+    A patch token takes `token_dim` bytes, and a picture (`second_px` / 16)² + `whole_rows` of them.
+    """
+
+    text: TextShape
+    first: LiteShape = SHAPES["lite2"]
+    first_px: int = 256
+    second: LiteShape = SHAPES["lite0"]
+    second_px: int = 224
     dim: int = 256
-    token_dim: int = 192
     head_width: int = 768
+    word_dim: int = 192
+    token_dim: int = 80
+    whole_rows: int = 4
+    drop: float = 0.1
+
+    @property
+    def grid(self) -> int:
+        """Rows (and columns) of the patch grid."""
+        return self.second_px // MIDDLE_STRIDE
+
+    def reranker(self, patch_scale: float = TOKEN_STEP) -> RerankerShape:
+        """The sizes of the reranker over these tokens."""
+        return RerankerShape(
+            self.token_dim,
+            self.grid**2,
+            patch_scale,
+            word_dim=self.word_dim,
+            whole_rows=self.whole_rows,
+        )
 
 
 class ProjectionHead(nn.Module):
@@ -57,42 +94,82 @@ class AttentionPool(nn.Module):
         return pooled
 
 
-class ImageHeads(nn.Module):
-    """What follows MobileNetV2's features: pooling and head, and a projection of the grid."""
+class VectorTower(nn.Module):
+    """A picture to the unit vector that it is found by."""
 
     def __init__(self, shape: TowerShape, dropout: float = 0.2) -> None:
         super().__init__()
+        self.backbone = EfficientNetLite(shape.first, shape.drop)
         self.pool = AttentionPool(FEATURE_CHANNELS)
         self.head = ProjectionHead(2 * FEATURE_CHANNELS, shape, dropout)
-        self.tokens = nn.Conv2d(FEATURE_CHANNELS, shape.token_dim, 1)
 
-    def embed(self, features: Tensor) -> Tensor:
-        """(n, 1280, h, w) → unit vectors (n, dim)."""
+    def forward(self, pixels: Tensor) -> Tensor:
+        """(n, 3, S, S) in [-1, 1] → (n, dim)."""
+        _middle, features = self.backbone(pixels)
+        vectors: Tensor = self.head(torch.cat([features.mean((2, 3)), self.pool(features)], dim=1))
+        return vectors
+
+
+class PatchTower(nn.Module):
+    """A picture to its patch tokens: the grid at half the stride of the features, then the whole.
+
+    What the features know is laid over the finer grid's own, as in Lin et al., *Feature Pyramid
+    Networks* (CVPR 2017).
+    """
+
+    def __init__(self, shape: TowerShape, dropout: float = 0.2) -> None:
+        super().__init__()
+        self.shape = shape
+        self.backbone = EfficientNetLite(shape.second, shape.drop)
+        self.fine = nn.Conv2d(self.backbone.middle_channels, shape.token_dim, 1)
+        self.coarse = nn.Conv2d(FEATURE_CHANNELS, shape.token_dim, 1)
+        self.pool = AttentionPool(FEATURE_CHANNELS)
+        self.whole = nn.Linear(2 * FEATURE_CHANNELS, shape.whole_rows * shape.token_dim)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """(n, 3, S, S) in [-1, 1] → (n, rows, token_dim), each token of mean 0 and deviation 1."""
+        middle, features = self.backbone(pixels)
+        above = F.interpolate(
+            self.coarse(features), scale_factor=2.0, mode="bilinear", align_corners=False
+        )
+        grid = (self.fine(middle) + above).flatten(2).transpose(1, 2)
         pooled = torch.cat([features.mean((2, 3)), self.pool(features)], dim=1)
-        embedding: Tensor = self.head(pooled)
-        return embedding
-
-    def patches(self, features: Tensor) -> Tensor:
-        """(n, 1280, h, w) → tokens (n, h·w, token_dim), row by row."""
-        tokens: Tensor = self.tokens(features).flatten(2).transpose(1, 2)
-        return tokens
+        whole = self.whole(self.dropout(pooled)).view(len(grid), -1, self.shape.token_dim)
+        return F.layer_norm(torch.cat([grid, whole], dim=1), (self.shape.token_dim,))
 
 
 class TextTower(nn.Module):
-    """The text encoder with a head over the mean of its words, and a projection of each word."""
+    """The text encoder with a head over the mean of its words, and a projection of each word.
 
-    def __init__(self, encoder: TextEncoder, shape: TowerShape, dropout: float = 0.1) -> None:
+    A word's token is made of what the word is by itself and of what it is in its sentence: by the
+    latter alone all words of a sentence would look at the same place.
+    """
+
+    def __init__(self, shape: TowerShape, dropout: float = 0.1) -> None:
         super().__init__()
-        self.encoder = encoder
-        self.head = ProjectionHead(encoder.shape.width, shape, dropout)
-        self.tokens = nn.Linear(encoder.shape.width, shape.token_dim)
-
-    def embed(self, states: Tensor, mask: Tensor) -> Tensor:
-        """Contextual word vectors (n, L, width), mask bool (n, L) → unit vectors (n, dim)."""
-        embedding: Tensor = self.head(mean_over_words(states, mask))
-        return embedding
+        self.encoder = TextEncoder(shape.text)
+        self.head = ProjectionHead(shape.text.width, shape, dropout)
+        self.tokens = nn.Linear(2 * shape.text.width, shape.word_dim)
 
     def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """ids int64, mask bool (n, L) → unit vectors (n, dim), word tokens (n, L, token_dim)."""
-        states = self.encoder(ids, mask)
-        return self.embed(states, mask), self.tokens(states)
+        """ids int64, mask bool (n, L) → unit vectors (n, dim), word tokens (n, L, word_dim)."""
+        return self.outputs(*self.encoder(ids, mask), mask)
+
+    def outputs(self, single: Tensor, mixed: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """As `forward`, from what the encoder gives."""
+        tokens: Tensor = self.tokens(torch.cat([mixed, single], dim=-1))
+        return self.head(mean_over_words(mixed, mask)), tokens
+
+
+class Towers(nn.Module):
+    """All that is trained."""
+
+    def __init__(self, shape: TowerShape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.vector = VectorTower(shape)
+        self.patch = PatchTower(shape)
+        self.text = TextTower(shape)
+        self.reranker = RerankerNetwork(shape.reranker())
+        self.loss = ContrastiveLoss()

@@ -90,6 +90,11 @@ class CompactImageEncoder:
         return int(rows), int(columns)
 
     @property
+    def whole_rows(self) -> int:
+        """How many rows of patch tokens, after the grid's, describe the picture as a whole."""
+        return int(self._config["tokens"].get("whole_rows", 0))
+
+    @property
     def token_scale(self) -> float:
         """What patch tokens, int8, are multiplied by to become floats."""
         return float(self._config["tokens"]["scale"])
@@ -223,6 +228,11 @@ class CompactEncoder:
     def token_grid(self) -> tuple[int, int]:
         """Rows and columns of the patch grid."""
         return self._images.token_grid
+
+    @property
+    def whole_rows(self) -> int:
+        """How many rows of patch tokens, after the grid's, describe the picture as a whole."""
+        return self._images.whole_rows
 
     @property
     def token_scale(self) -> float:

@@ -31,8 +31,8 @@ class AttentionScores(NamedTuple):
     """What the reranker made of n candidates.
 
     `scores`: float32 (n,). `attention`: float32 (n, length, patches), how much each token of the
-    question looks at each patch, summing to one over the patches. NaN where a candidate has no
-    tokens.
+    question looks at each patch; what is left to a sum of one over the patches looks at nothing, as
+    a word does that is not in the picture. NaN where a candidate has no tokens.
     """
 
     scores: Scores
@@ -150,8 +150,7 @@ class CompactReranker:
             return
         if not encoding.word_mask.any():
             return
-        rows, columns = self._grid
-        whole = (rows * columns, encoding.word_tokens.shape[2])
+        whole = self._session.input_shape("patches")[1:]
         # Tokens of another shape are a cache's damage: as good as missing.
         places = [
             place

@@ -45,6 +45,14 @@ class OnnxSession:
         """What the graph can be asked for."""
         return [output.name for output in self.load().get_outputs()]
 
+    def input_shape(self, name: str) -> tuple[int | str | None, ...]:
+        """The sizes of an input as the graph declares them; what varies is no number.
+
+        Raises KeyError where the graph takes no such input.
+        """
+        shapes = {own.name: tuple(own.shape) for own in self.load().get_inputs()}
+        return shapes[name]
+
     def load(self) -> Any:
         """The session itself; the first call loads the graph."""
         with self._lock:

@@ -85,9 +85,9 @@ def _example(
     shape = network.shape
     mask = np.ones((1, words), dtype=bool)
     mask[:, words // 2 + 1 :] = False
-    patches = rng.integers(-127, 128, size=(images, shape.patches, shape.token_dim))
+    patches = rng.integers(-127, 128, size=(images, shape.rows, shape.token_dim))
     return (
-        torch.from_numpy(rng.normal(size=(1, words, shape.token_dim)).astype(np.float32)),
+        torch.from_numpy(rng.normal(size=(1, words, shape.words)).astype(np.float32)),
         torch.from_numpy(mask),
         torch.from_numpy(patches.astype(np.int8)),
     )

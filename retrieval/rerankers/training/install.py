@@ -140,10 +140,13 @@ def train_for_index(
 
 
 def _shape(encoder: CompactEncoder, data: TokenSet) -> RerankerShape:
+    rows, columns = encoder.token_grid
     return RerankerShape(
         token_dim=data.patches.shape[2],
-        patches=data.patches.shape[1],
+        patches=rows * columns,
         patch_scale=encoder.token_scale,
+        word_dim=data.words.shape[1],
+        whole_rows=encoder.whole_rows,
     )
 
 

@@ -24,8 +24,10 @@ _HIDDEN = -1e4
 class RerankerShape:
     """The sizes of a reranker.
 
-    `token_dim` is the encoder's, for words and patches alike; `patches` the number of cells of
-    its grid; `patch_scale` what an int8 patch token is multiplied by to become a float.
+    `token_dim` is that of the encoder's patch tokens, `word_dim` that of its word tokens, the same
+    where it is 0; `patches` the number of cells of its grid; `patch_scale` what an int8 patch token
+    is multiplied by to become a float. `whole_rows`: so many rows after the grid's describe the
+    picture as a whole.
     """
 
     token_dim: int
@@ -33,53 +35,81 @@ class RerankerShape:
     patch_scale: float
     width: int = 192
     heads: int = 4
+    word_dim: int = 0
+    whole_rows: int = 0
+
+    @property
+    def words(self) -> int:
+        """The size of a word token."""
+        return self.word_dim or self.token_dim
+
+    @property
+    def rows(self) -> int:
+        """Patch tokens of a picture, the rows for the whole of it included."""
+        return self.patches + self.whole_rows
 
 
 class RerankerNetwork(nn.Module):
-    """How well a text fits a picture, seen word by word and patch by patch.
+    """How well a text fits a picture, seen word by word and patch by patch, and as a whole.
 
     Each word gathers what it needs from the patches by cross-attention, and is compared, by a
     cosine, with what it gathered; the score is the mean over the words, weighted by how much each
     matters, times a learnt scale. In the manner of Lee et al., *Stacked Cross Attention for
-    Image-Text Matching* (ECCV 2018), with learnt projections and several heads. Words never see
-    one another here (the text encoder has mixed them already), so that all pairs of a batch are
-    quick to score and padding cannot leak.
+    Image-Text Matching* (ECCV 2018), with learnt projections and several heads. One more slot
+    beside the patches stands for nothing: a word that is not in the picture looks there. Where the
+    picture has rows for the whole of it, these are compared with the whole text and added. Words
+    never see one another here (the text encoder has mixed them already), so that all pairs of a
+    batch are quick to score and padding cannot leak.
     """
 
     def __init__(self, shape: RerankerShape, dropout: float = 0.1) -> None:
         super().__init__()
         self.shape = shape
-        self.words_in = nn.Linear(shape.token_dim, shape.width)
+        self.words_in = nn.Linear(shape.words, shape.width)
         self.words_norm = nn.LayerNorm(shape.width)
         self.patches_in = nn.Linear(shape.token_dim, shape.width)
         # Where a patch lies matters ("sky", "floor"); zero at first, it is learnt.
         self.position = nn.Parameter(torch.zeros(shape.patches, shape.width))
         self.patches_norm = nn.LayerNorm(shape.width)
+        self.nothing = nn.Parameter(0.02 * torch.randn(shape.width))
         self.attention = MultiHeadAttention(shape.width, shape.heads)
         self.wanted = nn.Linear(shape.width, shape.width)
         self.importance = nn.Linear(shape.width, 1)
         # Equal importance at first.
         nn.init.zeros_(self.importance.weight)
         self.scale = nn.Parameter(torch.tensor(math.log(_FIRST_SCALE)))
+        self.whole_text: nn.Linear | None = None
+        self.whole_picture: nn.Linear | None = None
+        if shape.whole_rows:
+            self.whole_text = nn.Linear(shape.width, shape.width)
+            self.whole_picture = nn.Linear(shape.whole_rows * shape.token_dim, shape.width)
+            self.whole_scale = nn.Parameter(torch.tensor(math.log(_FIRST_SCALE)))
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, words: Tensor, mask: Tensor, patches: Tensor) -> tuple[Tensor, Tensor]:
         """Score n pairs.
 
         Args:
-            words: word tokens, float (n, L, token_dim).
+            words: word tokens, float (n, L, word_dim).
             mask: bool (n, L), True where there is a word.
-            patches: patch tokens as the encoder stores them, int8 (n, P, token_dim).
+            patches: patch tokens as the encoder stores them, int8 (n, rows, token_dim).
 
         Returns:
             Scores, float (n,), larger is better, and the attention averaged over its heads,
-            float (n, L, P).
+            float (n, L, P): what is left to a sum of one looks at nothing.
         """
+        return self.score_pairs(words, mask, self.dequantised(patches))
+
+    def score_pairs(self, words: Tensor, mask: Tensor, patches: Tensor) -> tuple[Tensor, Tensor]:
+        """As `forward`, for patch tokens that are floats."""
         asked = self._asked(words)
-        gathered, weights = self.attention(asked, self._seen(self.dequantised(patches)))
+        gathered, weights = self.attention(asked, self._seen(patches[:, : self.shape.patches]))
         fits = self._fits(asked, gathered)
-        scores = (fits * self._importance(asked, mask)).sum(dim=-1) * self._scale()
-        return scores, weights.mean(dim=1)
+        scores = (fits * self._importance(asked, mask)).sum(dim=-1) * _bounded(self.scale)
+        if self.whole_text is not None:
+            texts, pictures = self._whole_texts(asked, mask), self._whole_pictures(patches)
+            scores = scores + (texts * pictures).sum(dim=-1) * _bounded(self.whole_scale)
+        return scores, weights.mean(dim=1)[:, :, : self.shape.patches]
 
     def every_pair(
         self, words: Tensor, mask: Tensor, patches: Tensor, shown: Tensor | None = None
@@ -87,18 +117,24 @@ class RerankerNetwork(nn.Module):
         """Scores (b, c) of b texts with each of c pictures, as `forward` gives them pair by pair.
 
         Args:
-            words: float (b, L, token_dim), with `mask` bool (b, L), at least one True a row.
-            patches: float (c, P, token_dim), see `dequantised`.
+            words: float (b, L, word_dim), with `mask` bool (b, L), at least one True a row.
+            patches: float (c, rows, token_dim), see `dequantised`.
             shown: int64 (s,), the patches that may be seen, all of them by default.
         """
         asked = self._asked(words)
         importance = self._importance(asked, mask)[mask]
         text = mask.nonzero()[:, 0]
-        asked = asked[mask]
-        gathered = self.attention.every_pair(asked, self._seen(patches, shown))
-        fits = self._fits(asked, gathered) * importance
+        each = asked[mask]
+        gathered = self.attention.every_pair(
+            each, self._seen(patches[:, : self.shape.patches], shown)
+        )
+        fits = self._fits(each, gathered) * importance
         scores = fits.new_zeros(len(patches), len(words)).index_add(1, text, fits)
-        return scores.T * self._scale()
+        scores = scores.T * _bounded(self.scale)
+        if self.whole_text is not None:
+            texts, pictures = self._whole_texts(asked, mask), self._whole_pictures(patches)
+            scores = scores + texts @ pictures.T * _bounded(self.whole_scale)
+        return scores
 
     def dequantised(self, patches: Tensor) -> Tensor:
         """Patch tokens as floats, from int8."""
@@ -112,8 +148,9 @@ class RerankerNetwork(nn.Module):
         position: Tensor = self.position
         if shown is not None:
             patches, position = patches[:, shown], position[shown]
-        seen: Tensor = self.patches_norm(self.patches_in(self.dropout(patches)) + position)
-        return seen
+        seen = self.patches_norm(self.patches_in(self.dropout(patches)) + position)
+        nothing = self.nothing.to(seen.dtype).expand(len(seen), 1, -1)
+        return torch.cat([seen, nothing], dim=1)
 
     def _fits(self, asked: Tensor, gathered: Tensor) -> Tensor:
         fits: Tensor = F.cosine_similarity(self.wanted(asked), gathered, dim=-1, eps=1e-6)
@@ -124,8 +161,18 @@ class RerankerNetwork(nn.Module):
         logits: Tensor = self.importance(asked).squeeze(-1).masked_fill(~mask, _HIDDEN)
         return logits.softmax(dim=-1)
 
-    def _scale(self) -> Tensor:
-        return self.scale.exp().clamp(max=_LARGEST_SCALE)
+    def _whole_texts(self, asked: Tensor, mask: Tensor) -> Tensor:
+        """Unit vectors (n, width) of whole texts: the mean of their words, projected."""
+        assert self.whole_text is not None
+        share = mask.to(asked.dtype)
+        mean = (asked * share.unsqueeze(-1)).sum(dim=1) / share.sum(dim=1, keepdim=True).clamp(1.0)
+        return F.normalize(self.whole_text(mean), dim=-1)
+
+    def _whole_pictures(self, patches: Tensor) -> Tensor:
+        """Unit vectors (n, width) of whole pictures, from the rows after the grid's."""
+        assert self.whole_picture is not None
+        rows = self.dropout(patches[:, self.shape.patches :].flatten(1))
+        return F.normalize(self.whole_picture(rows), dim=-1)
 
 
 class OneQuestion(nn.Module):
@@ -136,9 +183,13 @@ class OneQuestion(nn.Module):
         self.network = network
 
     def forward(self, words: Tensor, mask: Tensor, patches: Tensor) -> tuple[Tensor, Tensor]:
-        """Words (1, L, d), mask (1, L), patches (n, P, d) → scores (n,), attention (n, L, P)."""
+        """Words (1, L, d), mask (1, L), patches (n, rows, d) → scores (n,), attention (n, L, P)."""
         n = patches.shape[0]
         scores, attention = self.network(
             words.expand(n, -1, -1), mask.bool().expand(n, -1), patches
         )
         return scores, attention
+
+
+def _bounded(log_scale: Tensor) -> Tensor:
+    return log_scale.exp().clamp(max=_LARGEST_SCALE)

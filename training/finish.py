@@ -1,0 +1,126 @@
+"""From trained towers to the folder that ships: against hubs, in eight bits, with its weight."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from retrieval.encoders.compact import compact_fingerprint
+from training.data import Picture, batches, squash
+from training.evaluation import fit_reranker_weight
+from training.export import (
+    ImageGraph,
+    export_picture_tower,
+    export_reranker,
+    export_text_tower,
+)
+from training.hubness import EXTRA_DIMENSIONS, HubnessCorrection, condense, fit_hubness
+from training.recipe import Recipe
+from training.sources import Sources
+from training.towers import TOKEN_STEP, Towers
+
+VERSION = "3"
+_BANK_TEXTS = 16_000
+
+
+def finish(
+    towers: Towers,
+    recipe: Recipe,
+    sources: Sources,
+    tokenizer: Tokenizer,
+    seed: int,
+    out: Path,
+    say: Callable[[str], None],
+) -> None:
+    """Write `out`: picture and text tower, tokenizer, reranker and `config.json`."""
+    out.mkdir(parents=True, exist_ok=True)
+    hubness = _hubness(towers, sources, tokenizer, recipe, seed)
+    say(f"against hubs: {hubness.settings}")
+    calibration = pixels_of(sources.learnt[: recipe.calibration_pictures], recipe.side_px)
+    export_picture_tower(
+        ImageGraph(towers, hubness, TOKEN_STEP), calibration, out / "image.onnx"
+    )
+    export_text_tower(towers.text, hubness, out / "text.onnx")
+    export_reranker(towers.reranker, TOKEN_STEP, out / "reranker.onnx")
+    tokenizer.save(str(out / "tokenizer.json"), pretty=False)
+    _write_config(out, recipe, towers, weight=0.0)
+    say(f"exported to {out}")
+    weight = fit_reranker_weight(out, sources.held)
+    _write_config(out, recipe, towers, weight)
+    say(f"the reranker's weight on {len(sources.held)} pictures held out: {weight:.4f}")
+
+
+def pixels_of(pictures: Sequence[Picture], side_px: int) -> list[NDArray[np.uint8]]:
+    """The pictures as batches of pixels, uint8 (≤ 8, S, S, 3), as a user's are prepared."""
+    return [
+        np.stack([squash(picture.path, side_px) for picture in pictures[part]])
+        for part in batches(len(pictures), 8)
+    ]
+
+
+@torch.inference_mode()
+def _hubness(
+    towers: Towers, sources: Sources, tokenizer: Tokenizer, recipe: Recipe, seed: int
+) -> HubnessCorrection:
+    """The correction with a bank of captions learnt from, fitted on the pictures held out."""
+    learnt = [text for picture in sources.learnt for text in picture.captions]
+    order = np.random.default_rng(seed).permutation(len(learnt))[:_BANK_TEXTS]
+    bank = condense(
+        embed_texts(towers, tokenizer, [learnt[i] for i in order]), recipe.bank, seed
+    )
+    pictures = torch.cat(
+        [
+            towers.vector(torch.from_numpy(batch).permute(0, 3, 1, 2).float() / 127.5 - 1.0)
+            for batch in pixels_of(sources.held, recipe.side_px)
+        ]
+    )
+    captions = [text for picture in sources.held for text in picture.captions]
+    owner = np.repeat(np.arange(len(sources.held)), [len(p.captions) for p in sources.held])
+    texts = embed_texts(towers, tokenizer, captions)
+    return HubnessCorrection(bank, pictures, fit_hubness(bank, pictures, texts, owner))
+
+
+def embed_texts(towers: Towers, tokenizer: Tokenizer, texts: Sequence[str]) -> Tensor:
+    """Unit vectors (n, dim) of the trained text tower."""
+    encodings = tokenizer.encode_batch(list(texts))
+    lengths = [len(encoding.ids) for encoding in encodings]
+    # Texts of similar length go together, so that little is computed for padding.
+    order = np.argsort(lengths, kind="stable")
+    found: list[Tensor] = []
+    for part in batches(len(order), 256):
+        own = [encodings[i].ids for i in order[part]]
+        longest = max(len(ids) for ids in own)
+        ids = torch.tensor([[*ids, *[0] * (longest - len(ids))] for ids in own])
+        found.append(towers.text(ids, ids > 0)[0])
+    vectors = torch.empty(len(texts), towers.shape.dim)
+    vectors[torch.from_numpy(order)] = torch.cat(found)
+    return vectors
+
+
+def _write_config(out: Path, recipe: Recipe, towers: Towers, weight: float) -> None:
+    shape = towers.shape
+    config: dict[str, Any] = {
+        "name": "compact",
+        "version": VERSION,
+        "dim": shape.dim + EXTRA_DIMENSIONS,
+        "image": {"size_px": recipe.side_px, "resize": "squash", "interpolation": "bicubic"},
+        "text": {"max_tokens": shape.text.max_tokens},
+        "tokens": {
+            "grid": [shape.grid, shape.grid],
+            "whole_rows": shape.whole_rows,
+            "dim": shape.token_dim,
+            "word_dim": shape.word_dim,
+            "scale": TOKEN_STEP,
+        },
+        "reranker": {"weight": weight},
+    }
+    config["fingerprint"] = compact_fingerprint(out, config)
+    (out / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
