@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 @torch.no_grad()
@@ -12,7 +12,8 @@ def update_average(average: nn.Module, current: nn.Module, decay: float) -> None
 
     Counts and what else is no number to average are copied.
     """
-    old, new = list(average.parameters()), list(current.parameters())
+    old: list[Tensor] = list(average.parameters())
+    new: list[Tensor] = list(current.parameters())
     torch._foreach_lerp_(old, new, 1.0 - decay)
     for kept, now in zip(average.buffers(), current.buffers(), strict=True):
         if kept.is_floating_point():

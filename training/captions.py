@@ -1,8 +1,8 @@
 """What can be made of a caption by rule: its words, short questions, slips, and false twins.
 
 A false twin says something else about the same picture in nearly the same words: another colour,
-another count, another relation, or two things that have changed places. Hard negatives are made of
-them, and the test of hard pairs.
+another count, another relation, two things that have changed places, or one that is denied. Hard
+negatives are made of them, and the test of hard pairs.
 """
 
 from __future__ import annotations
@@ -14,17 +14,20 @@ from typing import Literal
 
 import numpy as np
 
-Kind = Literal["colour", "count", "relation", "role"]
-KINDS: tuple[Kind, ...] = ("colour", "count", "relation", "role")
+Kind = Literal["colour", "count", "relation", "role", "negation"]
+KINDS: tuple[Kind, ...] = ("colour", "count", "relation", "role", "negation")
 
 _WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?|[^\sa-z0-9]")
-_SILENT = frozenset(
-    "a an the and or of in on at to from by for with without into onto over under near next is "
-    "are was were be been being am do does did has have had it its it's he she they them their "
-    "his her him this that these those there here while as who which what some several another "
-    "other one two three four five six seven eight nine ten up down out off along across through "
-    "around behind front between against during together very not no".split()
-)
+_SILENT = frozenset((
+    "a", "an", "the", "and", "or", "of", "in", "on", "at", "to", "from", "by", "for", "with",
+    "without", "into", "onto", "over", "under", "near", "next", "is", "are", "was", "were",
+    "be", "been", "being", "am", "do", "does", "did", "has", "have", "had", "it", "its", "it's",
+    "he", "she", "they", "them", "their", "his", "her", "him", "this", "that", "these", "those",
+    "there", "here", "while", "as", "who", "which", "what", "some", "several", "another",
+    "other", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
+    "up", "down", "out", "off", "along", "across", "through", "around", "behind", "front",
+    "between", "against", "during", "together", "very", "not", "no",
+))  # fmt: skip
 _COLOURS = (
     "black", "white", "red", "blue", "green", "yellow", "brown", "orange", "pink", "purple",
     "gray", "grey", "tan", "blond", "blonde", "golden",
@@ -46,17 +49,19 @@ _RELATIONS: Mapping[str, str] = {
     "down": "up",
     "left": "right",
     "right": "left",
-    "with": "without",
 }
-_THINGS = frozenset(
-    "man woman boy girl child baby person people men women boys girls children dog dogs cat cats "
-    "horse horses bird birds ball frisbee stick car bike bicycle motorcycle truck bus boat train "
-    "tree grass water beach snow sand street road field park table chair bench bed couch fence "
-    "wall building house rock mountain hat shirt jacket coat dress helmet bag umbrella phone "
-    "camera guitar book plate pizza cake cup bottle toy kite surfboard skateboard snowboard swing "
-    "slide pool river lake ocean sheep cow elephant giraffe zebra bear laptop keyboard clock sign "
-    "player crowd toddler lady guy adult kid kids".split()
-)
+_THINGS = frozenset((
+    "man", "woman", "boy", "girl", "child", "baby", "person", "people", "men", "women", "boys",
+    "girls", "children", "dog", "dogs", "cat", "cats", "horse", "horses", "bird", "birds",
+    "ball", "frisbee", "stick", "car", "bike", "bicycle", "motorcycle", "truck", "bus", "boat",
+    "train", "tree", "grass", "water", "beach", "snow", "sand", "street", "road", "field",
+    "park", "table", "chair", "bench", "bed", "couch", "fence", "wall", "building", "house",
+    "rock", "mountain", "hat", "shirt", "jacket", "coat", "dress", "helmet", "bag", "umbrella",
+    "phone", "camera", "guitar", "book", "plate", "pizza", "cake", "cup", "bottle", "toy",
+    "kite", "surfboard", "skateboard", "snowboard", "swing", "slide", "pool", "river", "lake",
+    "ocean", "sheep", "cow", "elephant", "giraffe", "zebra", "bear", "laptop", "keyboard",
+    "clock", "sign", "player", "crowd", "toddler", "lady", "guy", "adult", "kid", "kids",
+))  # fmt: skip
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _SHORTEST_SLIP = 5
 
@@ -190,11 +195,19 @@ def _other_relation(words: list[str], rng: np.random.Generator) -> list[str] | N
     return words_of(re.sub(rf"\b{chosen}\b", _RELATIONS[chosen], text, count=1))
 
 
+def _negated(words: list[str], rng: np.random.Generator) -> list[str] | None:
+    places = [i for i, word in enumerate(words) if word in ("with", "without")]
+    if not places:
+        return None
+    place = places[int(rng.integers(len(places)))]
+    changed = list(words)
+    changed[place] = "without" if words[place] == "with" else "with"
+    return changed
+
+
 def _other_roles(words: list[str], rng: np.random.Generator) -> list[str] | None:
     places = [i for i, word in enumerate(words) if word in _THINGS]
-    pairs = [
-        (a, b) for a in places for b in places if a < b and words[a] != words[b] and b - a > 1
-    ]
+    pairs = [(a, b) for a in places for b in places if a < b and words[a] != words[b] and b - a > 1]
     if not pairs:
         return None
     a, b = pairs[int(rng.integers(len(pairs)))]
@@ -218,4 +231,5 @@ _RULES: Mapping[str, Callable[[list[str], np.random.Generator], list[str] | None
     "count": _other_count,
     "relation": _other_relation,
     "role": _other_roles,
+    "negation": _negated,
 }

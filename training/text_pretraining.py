@@ -76,7 +76,6 @@ def pretrain(
         for group in optimizer.param_groups:
             group["lr"] = settings.rate * cosine(step / settings.steps, 0.05)
         rows, groups = _draw(members, settings.groups, rng)
-        logits = 0.0
         vectors = [
             embed(encoder, *texts.padded(own, device)[:2])
             for texts, own in zip((corpus.captions, corpus.unseen), rows, strict=True)

@@ -154,7 +154,8 @@ class TextTower(nn.Module):
 
     def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """ids int64, mask bool (n, L) → unit vectors (n, dim), word tokens (n, L, word_dim)."""
-        return self.outputs(*self.encoder(ids, mask), mask)
+        single, mixed = self.encoder(ids, mask)
+        return self.outputs(single, mixed, mask)
 
     def outputs(self, single: Tensor, mixed: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """As `forward`, from what the encoder gives."""

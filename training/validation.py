@@ -62,7 +62,8 @@ def validate(towers: Towers, pictures: Tensor, captions: Texts, first: int) -> H
     owner: Integers = captions.owner[rows] - first
     similarities = (torch.cat(texts) @ torch.cat(vectors).T).cpu().numpy()
     second = torch.cat(scores).cpu().numpy()
-    fused = [recall(ranks_of(similarities + weight * second, owner)) for weight in _WEIGHTS]
+    weights = [np.float32(weight) for weight in _WEIGHTS]
+    fused = [recall(ranks_of(similarities + weight * second, owner)) for weight in weights]
     best = int(np.argmax([found.at_1 for found in fused]))
     return HeldOut(
         recall(ranks_of(similarities, owner)),

@@ -43,14 +43,23 @@ class CompactReranker:
     """An exported reranker over the tokens of a compact encoder.
 
     `grid`: rows and columns of the encoder's patches. `weight` is what its training found best to
-    add its score to a cosine with.
+    add its score to a cosine with. `least_presence`: the share of its attention that a word has to
+    give to a picture to be found there; 0 where the reranker was not trained to tell.
     """
 
-    def __init__(self, model: Path, grid: tuple[int, int], name: str, weight: float) -> None:
+    def __init__(
+        self,
+        model: Path,
+        grid: tuple[int, int],
+        name: str,
+        weight: float,
+        least_presence: float = 0.0,
+    ) -> None:
         self._session = OnnxSession(model)
         self._grid = grid
         self._name = name
         self._fusion = AddedScore(weight)
+        self._least_presence = least_presence
 
     @classmethod
     def built_in(cls, encoder: CompactEncoder) -> Self:
@@ -59,15 +68,16 @@ class CompactReranker:
         try:
             settings = json.loads((encoder.model_dir / "config.json").read_text())["reranker"]
             weight = float(settings["weight"])
+            least_presence = float(settings.get("least_presence", 0.0))
         except (OSError, ValueError, KeyError, TypeError):
-            weight = None
+            weight, least_presence = None, 0.0
         if weight is None or not model.is_file():
             raise UnknownModelError(
                 f"The model {encoder.space.name} carries no reranker.",
                 code="no-reranker",
                 model=encoder.space.name,
             )
-        return cls(model, encoder.token_grid, NAME, weight)
+        return cls(model, encoder.token_grid, NAME, weight, least_presence)
 
     @classmethod
     def trained(cls, folder: Path, encoder: CompactEncoder) -> Self:
@@ -115,6 +125,11 @@ class CompactReranker:
     def grid(self) -> tuple[int, int]:
         """Rows and columns of the patches that its attention is over."""
         return self._grid
+
+    @property
+    def least_presence(self) -> float:
+        """The share of its attention that a word gives to a picture that it is found in."""
+        return self._least_presence
 
     def preload(self) -> None:
         """Begin to load the graph; see `OnnxSession.preload`."""

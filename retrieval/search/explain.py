@@ -21,6 +21,7 @@ from retrieval.rerankers.compact import AttentionScores
 _CONTINUES = "##"
 _GREY = 128
 _ERASED_SHARE = 0.25
+_LEAST = 1e-9
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,16 @@ class Explanation:
 
     `words`: as people write them, without punctuation. `heat`: float32 (words, rows, columns),
     each word's weights summing to one over the patch grid, which covers what the encoder sees of
-    the picture. `score` is the reranker's, `similarity` the first stage's cosine.
+    the picture. `presence`: float32 (words,), how much of each word's attention went to the picture
+    at all, in [0, 1]; `found`: whether that is enough for the word to be in it. `score` is the
+    reranker's, `similarity` the first stage's cosine.
     """
 
     item_id: int
     words: tuple[str, ...]
     heat: NDArray[np.float32]
+    presence: NDArray[np.float32]
+    found: tuple[bool, ...]
     score: float
     similarity: float
 
@@ -60,6 +65,11 @@ class AttentionReranker(Protocol):
         """Rows and columns of the patches."""
         ...
 
+    @property
+    def least_presence(self) -> float:
+        """The share of its attention that a word gives to a picture that it is found in."""
+        ...
+
     def attend(self, query: RerankQuery, candidates: Sequence[Candidate]) -> AttentionScores:
         """Scores (n,) and attention (n, length, patches)."""
         ...
@@ -78,12 +88,16 @@ def explain(
         if not words or not np.isfinite(score):
             explanations.append(None)
             continue
-        heat = np.stack([attention[places].mean(axis=0) for _, places in words])
+        looked = np.stack([attention[places].mean(axis=0) for _, places in words])
+        presence = looked.sum(axis=1)
+        heat = looked / np.maximum(presence, _LEAST)[:, np.newaxis]
         explanations.append(
             Explanation(
                 item_id=candidate.item_id,
                 words=tuple(word for word, _ in words),
                 heat=heat.reshape(len(words), *reranker.grid).astype(np.float32),
+                presence=presence.astype(np.float32),
+                found=tuple((presence >= reranker.least_presence).tolist()),
                 score=float(score),
                 similarity=candidate.similarity,
             )

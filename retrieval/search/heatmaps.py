@@ -63,11 +63,12 @@ _SILENT = frozenset(
 class WordHeat:
     """Where in a picture a word of the question looks: weights (rows, columns) of any scale.
 
-    The grid covers the whole picture.
+    The grid covers the whole picture. `found`: whether the word is in the picture at all.
     """
 
     word: str
     heat: NDArray[np.float32]
+    found: bool = True
 
 
 def word_heats(explanation: Explanation | None) -> tuple[WordHeat, ...]:
@@ -75,15 +76,21 @@ def word_heats(explanation: Explanation | None) -> tuple[WordHeat, ...]:
     if explanation is None:
         return ()
     heats = [
-        WordHeat(word, heat) for word, heat in zip(explanation.words, explanation.heat, strict=True)
+        WordHeat(word, heat, found)
+        for word, heat, found in zip(
+            explanation.words, explanation.heat, explanation.found, strict=True
+        )
     ]
     telling = [heat for heat in heats if heat.word not in _SILENT]
     return tuple(telling or heats)
 
 
 def where_line(explanation: Explanation | None) -> str:
-    """`dog: left · beach: bottom`, by the third of the picture that each word looked at most."""
-    return " · ".join(f"{heat.word}: {place(heat.heat)}" for heat in word_heats(explanation))
+    """`dog: left · beach: not found`: the third of the picture that each word looked at most."""
+    return " · ".join(
+        f"{heat.word}: {place(heat.heat) if heat.found else 'not found'}"
+        for heat in word_heats(explanation)
+    )
 
 
 def heat_records(explanation: Explanation | None) -> list[dict[str, Any]] | None:
@@ -91,8 +98,19 @@ def heat_records(explanation: Explanation | None) -> list[dict[str, Any]] | None
     if explanation is None:
         return None
     return [
-        {"word": word, "grid": [[round(float(value), 4) for value in row] for row in heat]}
-        for word, heat in zip(explanation.words, explanation.heat, strict=True)
+        {
+            "word": word,
+            "found": found,
+            "presence": round(float(presence), 4),
+            "grid": [[round(float(value), 4) for value in row] for row in heat],
+        }
+        for word, heat, presence, found in zip(
+            explanation.words,
+            explanation.heat,
+            explanation.presence,
+            explanation.found,
+            strict=True,
+        )
     ]
 
 

@@ -20,7 +20,9 @@ def untrained_network() -> RerankerNetwork:
     """A network for the compact encoder's tokens, with weights drawn at random."""
     torch.manual_seed(0)
     return RerankerNetwork(
-        RerankerShape(token_dim=192, patches=81, patch_scale=0.05, width=32)
+        RerankerShape(
+            token_dim=80, patches=196, patch_scale=0.05, width=32, word_dim=192, whole_rows=4
+        )
     ).eval()
 
 

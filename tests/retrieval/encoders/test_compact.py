@@ -47,7 +47,7 @@ def test_vectors_and_tokens_keep_to_the_contract(
     assert np.allclose(np.linalg.norm(found.vectors, axis=1), 1, atol=1e-5)
     assert found.patch_tokens is not None
     rows, columns = encoder.token_grid
-    assert found.patch_tokens.shape[1] == rows * columns
+    assert found.patch_tokens.shape[1] == rows * columns + encoder.whole_rows
     assert found.patch_tokens[0].nbytes <= 16 * 1024
     # Tokens that carry something: few codes clipped, and not all near zero.
     assert (np.abs(found.patch_tokens) == 127).mean() < 0.02
