@@ -57,6 +57,8 @@ def fit_least_presence(model: Path, held: Sequence[Picture]) -> float:
     encoder = CompactEncoder(model)
     reranker = CompactReranker(model / RERANKER_FILE, encoder.token_grid, NAME, weight=0.0)
     told = [picture for picture in held if is_well_told(picture)]
+    if not told:
+        return 0.0
     encoded = encode_set(encoder, _captioned(told), Path())
     tokens = encoded.patch_tokens
     assert tokens is not None
@@ -73,10 +75,12 @@ def fit_least_presence(model: Path, held: Sequence[Picture]) -> float:
                 stem = content_word(word)
                 if stem is not None:
                     (there if stem in named else absent).append(presence)
-    steps = np.quantile([*there, *absent], np.linspace(0.02, 0.98, 49)) if there else [0.0]
     kept, left = np.array(there), np.array(absent)
+    if not len(kept) or not len(left):
+        return 0.0
+    steps = np.quantile([*there, *absent], np.linspace(0.02, 0.98, 49))
     told_right = [float((kept >= step).mean() + (left < step).mean()) for step in steps]
-    return float(steps[int(np.argmax(told_right))]) if len(left) else 0.0
+    return float(steps[int(np.argmax(told_right))])
 
 
 def score_on_dev(model: Path, captions: Path, images: Path) -> Scores:

@@ -104,7 +104,7 @@ def test_a_single_text_or_pixels_of_another_shape_are_refused(encoder: CompactEn
     with pytest.raises(ValueError, match="shape"):
         encoder.encode_images(np.zeros((1, 10, 10, 3), np.uint8))
     with pytest.raises(TypeError, match="uint8"):
-        encoder.encode_images(np.zeros((1, 288, 288, 3), np.float32))
+        encoder.encode_images(np.zeros((1, 256, 256, 3), np.float32))
 
 
 @pytest.mark.parametrize(

@@ -63,11 +63,14 @@ def test_scores_and_attention_are_those_of_the_network_it_was_made_from(
     assert np.array_equal(reranker.rerank(asked, found), attended.scores)
 
 
-def test_each_words_attention_sums_to_one(
+def test_what_a_word_gives_to_the_patches_and_to_nothing_sums_to_one(
     reranker: CompactReranker, found: list[Candidate]
 ) -> None:
     attention = reranker.attend(question("a cup of coffee", ENCODER), found).attention
-    assert attention.sum(axis=-1) == pytest.approx(1.0, abs=1e-4)
+    assert (attention >= 0.0).all()
+    looked = attention.sum(axis=-1)
+    # An untrained word looks at the slot for nothing as at any patch.
+    assert ((looked > 0.9) & (looked < 1.0)).all()
 
 
 def test_a_score_does_not_hang_on_the_rest_of_the_list(
@@ -103,7 +106,7 @@ def test_a_picture_as_question_has_no_scores(
 ) -> None:
     asked = RerankQuery("", TextEncoding(np.ones((1, 256), dtype=np.float32) / 16))
     assert np.isnan(reranker.rerank(asked, found)).all()
-    assert reranker.attend(asked, found).attention.shape == (4, 0, 81)
+    assert reranker.attend(asked, found).attention.shape == (4, 0, 196)
 
 
 def test_no_candidates_have_no_scores(reranker: CompactReranker) -> None:

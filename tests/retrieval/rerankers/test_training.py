@@ -106,7 +106,8 @@ def test_padding_does_not_change_a_score() -> None:
         alone, _ = network(words, torch.ones(1, 3, dtype=torch.bool), patches)
         among, attention = network(padded, mask, patches)
     assert torch.allclose(alone, among, atol=1e-5)
-    assert torch.allclose(attention.sum(-1), torch.ones(1, 8), atol=1e-5)
+    # One of five slots stands for nothing.
+    assert ((attention.sum(-1) > 0.5) & (attention.sum(-1) < 1.0)).all()
 
 
 def test_all_pairs_at_once_score_as_one_by_one() -> None:

@@ -65,13 +65,14 @@ def test_heat_is_the_attention_of_each_words_pieces(
     for row, explanation in enumerate(explanations):
         assert explanation is not None
         assert explanation.words == ("two", "greyhounds", "asleep")
-        assert explanation.heat.shape == (3, 9, 9)
+        assert explanation.heat.shape == (3, 14, 14)
         assert explanation.heat.dtype == np.float32
         assert explanation.heat.sum(axis=(1, 2)) == pytest.approx(1.0, abs=1e-4)
         assert explanation.item_id == row + 1
         # [CLS] two greyhound ##s , asleep [SEP]
         pieces = attention[row, 2:4].mean(axis=0)
-        assert explanation.heat[1].ravel() == pytest.approx(pieces, abs=1e-6)
+        assert explanation.presence[1] == pytest.approx(pieces.sum(), abs=1e-6)
+        assert explanation.heat[1].ravel() == pytest.approx(pieces / pieces.sum(), abs=1e-6)
 
 
 def test_what_cannot_be_explained_is_none(reranker: CompactReranker, photos: Path) -> None:
@@ -165,5 +166,5 @@ def test_covering_the_hottest_patches_costs_more_than_covering_random_ones(
 
 
 def test_erasure_without_words_tells_nothing(reranker: CompactReranker) -> None:
-    pixels = np.zeros((288, 288, 3), dtype=np.uint8)
+    pixels = np.zeros((256, 256, 3), dtype=np.uint8)
     assert erasure_test(ENCODER, reranker, pixels, "...") is None

@@ -120,7 +120,7 @@ def test_an_explanation_has_a_heat_map_for_each_word(reranked_index: Path) -> No
         first = engine.explain(hits[0])
     assert first is not None and explanations[0] is not None
     assert first.words == ("a", "cat", "looks", "at", "the", "camera")
-    assert first.heat.shape == (6, 9, 9)
+    assert first.heat.shape == (6, 14, 14)
     assert np.allclose(first.heat.sum(axis=(1, 2)), 1.0, atol=1e-4)
     assert np.allclose(first.heat, explanations[0].heat, atol=1e-5)
     assert first.item_id == hits[0].item_id
