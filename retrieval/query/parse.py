@@ -244,13 +244,31 @@ def _hour(value: str, _today: date | None) -> f.Filter:
 
 def _near(value: str, _today: date | None) -> f.Filter:
     parts = [part.strip() for part in value.split(",")]
-    if len(parts) != 3:
-        raise ValueError("write latitude, longitude and radius, as near:48.1,11.5,5km")
-    radius = parts[2].lower()
-    kilometres = radius.removesuffix("km")
-    if kilometres == radius and radius.endswith("m"):
-        return f.Near(_number(parts[0]), _number(parts[1]), _number(radius[:-1]) / 1000)
-    return f.Near(_number(parts[0]), _number(parts[1]), _number(kilometres))
+    radius = _radius_km(parts[-1]) if len(parts) > 1 else None
+    has_letters = any(letter.isalpha() for letter in parts[0])
+    # A number may have one, the e of its exponent.
+    if not has_letters or re.fullmatch(_NUMBER, parts[0]):
+        if len(parts) != 3:
+            raise ValueError(
+                "write a place or latitude, longitude and radius, as near:Munich or "
+                "near:48.1,11.5,5km"
+            )
+        return f.Near(
+            _number(parts[0]), _number(parts[1]), _number(parts[2]) if radius is None else radius
+        )
+    # Here, since few questions name a place.
+    from retrieval.query.places import find_place
+
+    place = find_place(",".join(parts if radius is None else parts[:-1]))
+    return f.Near(place.latitude, place.longitude, radius or round(place.radius_km, 1))
+
+
+def _radius_km(text: str) -> float | None:
+    """A distance as `5km` or `500m`; None where it is none."""
+    match = re.fullmatch(rf"({_NUMBER})\s*(k?m)", text.lower())
+    if match is None:
+        return None
+    return float(match[1]) / (1 if match[2] == "km" else 1000)
 
 
 def _box(value: str, _today: date | None) -> f.Filter:
