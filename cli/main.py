@@ -43,6 +43,7 @@ COMMANDS = {
     "repair": ("repair", "Save what can be read of a damaged index."),
     "upgrade": ("upgrade", "Move the index to another model."),
     "serve": ("serve", "Show the pictures in a browser, and answer programs over HTTP."),
+    "mcp": ("mcp", "Let an assistant search, over the Model Context Protocol."),
     "models": ("models", "List the models that can be used."),
     "eval": ("eval", "Measure how well captions find their pictures."),
     "train-reranker": ("train_reranker", "Train the reranker on your own captions."),

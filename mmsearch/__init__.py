@@ -42,10 +42,12 @@ if TYPE_CHECKING:
     from retrieval.search.explain import Explanation
     from retrieval.search.feedback import Feedback
     from retrieval.search.hit import Hit
+    from web.client.client import Client
 
     __version__: str
 
 _LAZY = {
+    "Client": "web.client.client",
     "Encoder": "retrieval.encoders.base",
     "Explanation": "retrieval.search.explain",
     "Feedback": "retrieval.search.feedback",
@@ -66,6 +68,7 @@ _LAZY = {
 
 __all__ = [
     "CatalogError",
+    "Client",
     "DamagedCatalogError",
     "Encoder",
     "EncoderMismatchError",

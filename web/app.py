@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.staticfiles import StaticFiles
 
-from web.api import facets, index, pictures, search
+from web.api import facets, index, pictures, programs, search
 from web.api import zip as archives
 from web.api.service_of import Serving
 from web.safety.errors import add_handlers, error_answer
@@ -71,6 +71,7 @@ def create_app(settings: ServeSettings, service: Service | None = None) -> FastA
     for router in (
         _login,
         search.router,
+        programs.router,
         pictures.router,
         facets.router,
         index.router,

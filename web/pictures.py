@@ -49,6 +49,9 @@ class Pictures:
             descriptor = os.open(original.path, _FLAGS)
         except (OSError, ValueError) as error:
             raise MmsearchError("The picture's file is not there now.", code="not-found") from error
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise MmsearchError("There is no file where the picture was.", code="changed")
         with os.fdopen(descriptor, "rb") as file:
             if self._hash(file, original) != original.content_hash:
                 raise MmsearchError(
@@ -59,7 +62,7 @@ class Pictures:
 
     def _hash(self, file: BinaryIO, original: Original) -> bytes | None:
         facts = os.fstat(file.fileno())
-        if not stat.S_ISREG(facts.st_mode) or facts.st_size != original.size_bytes:
+        if facts.st_size != original.size_bytes:
             return None
         state = (facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
         with self._lock:

@@ -31,7 +31,7 @@ def hit_record(hit: Hit) -> dict[str, Any]:
 
 
 def exact_record(hit: Hit) -> dict[str, Any]:
-    """As `hit_record`, with numbers to the last digit, and with `id` and `reranker`."""
+    """As `hit_record`, with numbers to the last digit, and with `id`, `reranker` and `question`."""
     return {
         **hit_record(hit),
         **({"like": [exact_record(other) for other in hit.like]} if hit.like else {}),
@@ -42,11 +42,12 @@ def exact_record(hit: Hit) -> dict[str, Any]:
         "word_score": hit.word_score,
         "time_ms": hit.time_ms,
         "reranker": hit.reranker,
+        "question": hit.question,
     }
 
 
-def hit_from_record(record: dict[str, Any], question: str | None = None) -> Hit:
-    """The answer that a record of `exact_record` was made of; `question` is what was asked."""
+def hit_from_record(record: dict[str, Any]) -> Hit:
+    """The answer that a record of `exact_record` was made of."""
     return Hit(
         rank=record["rank"],
         score=record["score"],
@@ -55,12 +56,12 @@ def hit_from_record(record: dict[str, Any], question: str | None = None) -> Hit:
         similarity=record["similarity"],
         width_px=record["width_px"],
         height_px=record["height_px"],
-        question=question,
+        question=record["question"],
         metadata=ImageMetadata.from_json(record["metadata"]),
         time_ms=record["time_ms"],
         reranker=record["reranker"],
         relevance=record["relevance"],
         fits=record["fits"],
-        like=tuple(hit_from_record(other, question) for other in record.get("like", ())),
+        like=tuple(hit_from_record(other) for other in record.get("like", ())),
         word_score=record["word_score"],
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,14 +16,13 @@ from starlette.responses import StreamingResponse
 from retrieval.catalog import Catalog
 from retrieval.errors import IndexMissingError, MmsearchError
 from web.api.service_of import Serving, require_local
-from web.reveal import can_reveal
 from web.safety.answers import JSONAnswer
 from web.service import Service
+from web.state import status_record
 
 router = APIRouter(tags=["index"])
 _LOOK_EVERY_S = 0.25
 _HEARTBEAT_S = 15.0
-FEATURES = ("explain", "similar", "facets", "places", "zip")
 
 
 class ToIndex(BaseModel):
@@ -121,48 +119,6 @@ def checked_path(text: str) -> Path:
     if "\0" in text or not path.is_absolute():
         raise MmsearchError("A folder is given by its whole path.")
     return path
-
-
-def status_record(service: Service) -> dict[str, Any]:
-    """The state as JSON takes it; of an empty index where there is none yet."""
-    job = service.indexing.job
-    record: dict[str, Any] = {
-        "index_dir": str(service.location.folder),
-        "version": version("mmsearch"),
-        "features": list(FEATURES),
-        "can_reveal": service.settings.is_loopback and can_reveal(),
-        "read_only": False,
-        "indexing": None if job is None else job.record(),
-        "model": None,
-        "dim": None,
-        "pictures": 0,
-        "failed": 0,
-        "size_bytes": 0,
-        "folders": [],
-    }
-    try:
-        catalog = service.engine.catalog
-    except IndexMissingError:
-        return record
-    made_by = catalog.encoder
-    record |= {
-        "model": made_by.name if made_by else None,
-        "dim": made_by.dim if made_by else None,
-        "pictures": catalog.count_items(),
-        "failed": len(catalog.failures()),
-        "size_bytes": sum(
-            file.stat().st_size for file in service.location.folder.iterdir() if file.is_file()
-        ),
-        "folders": [
-            {
-                "path": str(root.path),
-                "pictures": catalog.count_items(root.id),
-                "present": root.path.is_dir(),
-            }
-            for root in catalog.roots()
-        ],
-    }
-    return record
 
 
 async def _events(service: Service) -> AsyncIterator[bytes]:

@@ -10,25 +10,20 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from retrieval.catalog.facets import tags_of
 from retrieval.catalog.originals import neighbours_of
 from retrieval.errors import MmsearchError
-from retrieval.query.negation import read_negation
-from retrieval.query.parse import parse
-from retrieval.query.query import Query as Question
-from retrieval.search.answer import as_hit
-from retrieval.search.engine import SearchEngine
-from retrieval.search.explain import Explanation
 from retrieval.search.heatmaps import heat_png, heat_records, place, word_heats
-from retrieval.search.hit import Hit
 from web.api.service_of import Serving, require_local
-from web.asking import vector_of
+from web.asking import explained, hit_of
 from web.file_answer import file_answer
 from web.records import with_addresses
 from web.safety.answers import JSONAnswer
-from web.safety.errors import RefusedError
 from web.thumbnails import SIZES_PX
 
 router = APIRouter(prefix="/pictures", tags=["pictures"])
 _FOR_EVER = "private, max-age=31536000, immutable"
 _ASK_AGAIN = "private, no-cache"
+_OF_ANSWERS = (
+    "rank", "score", "similarity", "relevance", "fits", "word_score", "reranker", "question",
+)  # fmt: skip
 Words = Annotated[str, Query(min_length=1, max_length=2000)]
 
 
@@ -37,7 +32,7 @@ def picture(service: Serving, item_id: int) -> JSONAnswer:
     """What is known of a picture."""
     engine = service.engine
     record = with_addresses(engine, [hit_of(engine, item_id)])[0]
-    for name in ("rank", "score", "similarity", "relevance", "fits", "word_score", "reranker"):
+    for name in _OF_ANSWERS:
         del record[name]
     record["folder"] = record["path"][: -len(record["name"]) - 1]
     record["tags"] = tags_of(engine.catalog.raw_rows, item_id)
@@ -79,10 +74,8 @@ def similar(
 ) -> JSONAnswer:
     """Pictures like this one, by its kept vector; without itself."""
     engine = service.engine
-    question = Question.of(vector_of(engine, item_id))
-    found = service.questions.search(engine, question, k=offset + k + 1, rerank="off")
-    others = [hit for hit in found if hit.item_id != item_id][offset : offset + k]
-    return JSONAnswer({"hits": with_addresses(engine, others)})
+    found = engine.similar(hit_of(engine, item_id), k, offset=offset)
+    return JSONAnswer({"hits": with_addresses(engine, found)})
 
 
 @router.get("/{item_id}/neighbours")
@@ -102,10 +95,9 @@ def neighbours(
 def heat(service: Serving, item_id: int, q: Words) -> JSONAnswer:
     """Where in the picture each word of a question looked; no words where that is not known."""
     explanation = explained(service.engine, item_id, q)
-    grids = {record["word"]: record["grid"] for record in heat_records(explanation) or []}
+    records = {record["word"]: record for record in heat_records(explanation) or []}
     words: list[dict[str, Any]] = [
-        {"word": one.word, "place": place(one.heat), "grid": grids[one.word]}
-        for one in word_heats(explanation)
+        records[one.word] | {"place": place(one.heat)} for one in word_heats(explanation)
     ]
     return JSONAnswer({"words": words})
 
@@ -130,22 +122,3 @@ def reveal(service: Serving, request: Request, item_id: int) -> Response:
     require_local(request)
     show(hit_of(service.engine, item_id).path)
     return Response(status_code=204)
-
-
-def hit_of(engine: SearchEngine, item_id: int, question: str | None = None) -> Hit:
-    """An item as an answer without a score; MmsearchError `not-found` for an unknown id."""
-    items = engine.catalog.items([item_id]) if 0 < item_id < 2**63 else {}
-    if item_id not in items:
-        raise MmsearchError(f"No picture has the id {item_id}.", code="not-found")
-    return as_hit(1, items[item_id], 0.0, 0.0, question)
-
-
-def explained(engine: SearchEngine, item_id: int, q: str) -> Explanation | None:
-    """Where the words of a question, without its conditions, looked in a picture."""
-    words = parse(q).words
-    if not words:
-        return None
-    try:
-        return engine.explain(hit_of(engine, item_id, read_negation(words).wanted[0].words))
-    except ValueError as error:
-        raise RefusedError(str(error)) from error

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from web.api.service_of import Serving
-from web.asking import Asked, answer
+from web.asking import Asked, AskedAtLength, answer
 from web.safety.answers import JSONAnswer
 from web.small_pictures import encoded
 
@@ -22,7 +22,7 @@ def search(service: Serving, asked: Annotated[Asked, Query()]) -> JSONAnswer:
 
 
 @router.post("/search")
-def search_posted(service: Serving, asked: Asked) -> JSONAnswer:
+def search_posted(service: Serving, asked: AskedAtLength) -> JSONAnswer:
     """The same, for questions too long for an address."""
     return JSONAnswer(answer(service, asked))
 
@@ -40,14 +40,12 @@ def search_posted(service: Serving, asked: Asked) -> JSONAnswer:
 async def upload(service: Serving, request: Request) -> JSONAnswer:
     """Keep a picture for a while, to ask with; the body is its file."""
     data = await request.body()
-    name, image = await run_in_threadpool(service.uploads.add, data)
-    record: dict[str, Any] = {"upload": name, "width_px": image.width, "height_px": image.height}
+    kept = await run_in_threadpool(lambda: service.uploads.add(data, service.engine.encoder))
+    record = {"upload": kept.name, "width_px": kept.width_px, "height_px": kept.height_px}
     return JSONAnswer(record, status_code=201)
 
 
 @router.get("/uploads/{name}/thumbnail")
 def upload_thumbnail(service: Serving, name: str) -> Response:
     """A small picture of an upload, as WebP."""
-    image = service.uploads.get(name).copy()
-    image.thumbnail((360, 360))
-    return Response(encoded(image, "webp"), media_type="image/webp")
+    return Response(encoded(service.uploads.get(name).image, "webp"), media_type="image/webp")

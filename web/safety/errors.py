@@ -27,6 +27,8 @@ _STATUS: dict[type[errors.MmsearchError], int] = {
 # By an error's own code, before its class.
 _STATUS_OF_CODE = {
     "not-found": 404,
+    "not-indexed": 404,
+    "no-search": 404,
     "changed": 404,
     "too-large": 413,
     "busy": 409,
@@ -61,7 +63,8 @@ async def _of_mmsearch(_request: Request, error: Exception) -> JSONAnswer:
     status = _STATUS_OF_CODE.get(error.code) or next(
         _STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS
     )
-    return error_answer(status, error.code, str(error))
+    told = {"code": error.code, "message": str(error), "kind": type(error).__name__}
+    return JSONAnswer({"error": told}, status_code=status)
 
 
 async def _of_validation(_request: Request, error: Exception) -> JSONAnswer:

@@ -1,0 +1,158 @@
+"""What holds of an engine holds of a client: each test runs against both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmsearch import (
+    Client,
+    Feedback,
+    ImageError,
+    MmsearchError,
+    Query,
+    QueryError,
+    SearchEngine,
+    UnknownModelError,
+    parse_filter,
+)
+
+Engine = SearchEngine | Client
+
+
+@pytest.fixture(params=["embedded", "remote"])
+def engine(request: pytest.FixtureRequest, web_index: Path, address: str) -> Iterator[Engine]:
+    opened: Engine = (
+        SearchEngine.open(web_index) if request.param == "embedded" else Client(address)
+    )
+    with opened:
+        yield opened
+
+
+def test_the_right_photograph_comes_first(engine: Engine) -> None:
+    hits = engine.search("a cat", k=3)
+    assert hits[0].path.stem == "chelsea"
+    assert [hit.rank for hit in hits] == [1, 2, 3]
+    assert hits[0].question == "a cat"
+
+
+def test_a_picture_finds_itself(engine: Engine, photos: Path) -> None:
+    path = photos / "coffee.png"
+    with Image.open(path) as image:
+        for question in (path, image):
+            hit = engine.search(question, k=1)[0]
+            assert hit.path == path and hit.question is None
+            assert hit.similarity > 0.98
+
+
+def test_conditions_restrict_the_answers(engine: Engine, photos: Path) -> None:
+    assert all(hit.path.suffix == ".png" for hit in engine.search("a cat", filter="type:png"))
+    dated = engine.search("a cat", k=50, after=datetime(2009, 1, 1), before=datetime(2010, 1, 1))
+    assert {hit.path.stem for hit in dated} == {"chelsea"}
+    one = engine.search("a cat", within=photos / "rocket.jpg")
+    assert [hit.path.name for hit in one] == ["rocket.jpg"]
+    newest = engine.browse(parse_filter("after:2000"), k=2)
+    assert newest[0].taken_at > newest[1].taken_at  # type: ignore[operator]
+
+
+def test_pages_follow_one_another(engine: Engine) -> None:
+    whole = engine.search("a cat", k=12)
+    assert engine.search("a cat", k=6, offset=6) == whole[6:]
+    assert list(islice(engine.iter_hits("a cat", page=5), 12)) == whole
+    assert len(list(engine.iter_hits("a cat"))) == len(engine.search("a cat", k=500))
+
+
+def test_similar_leaves_the_picture_itself_out(engine: Engine, photos: Path) -> None:
+    hit = engine.search("a cat", k=1)[0]
+    by_hit, by_path = engine.similar(hit, 5), engine.similar(photos / "chelsea.png", 5)
+    assert by_hit == by_path and hit.path not in [one.path for one in by_hit]
+
+
+def test_words_are_explained(engine: Engine) -> None:
+    hits = engine.search("a cat", k=2)
+    for explanation in engine.explain_many(hits):
+        assert explanation is not None and "cat" in explanation.words
+        assert np.allclose(explanation.heat.sum(axis=(1, 2)), 1, atol=1e-3)
+
+
+def test_marks_move_the_question(engine: Engine) -> None:
+    plain = engine.search("something round", k=5, rerank="off")
+    moved = engine.search(
+        "something round", k=5, rerank="off", feedback=Feedback(right=[plain[-1]])
+    )
+    assert moved[0].path == plain[-1].path
+
+
+def test_vectors_are_those_that_questions_are_asked_with(engine: Engine) -> None:
+    vector = engine.embed_texts(["a cat"])[0]
+    assert engine.search(vector, k=3)[0].path.stem == "chelsea"
+    hits = engine.search("a cat", k=2)
+    assert engine.vectors_of(hits).shape == (2, len(vector))
+
+
+@pytest.mark.parametrize(
+    ("ask", "error"),
+    [
+        (lambda engine: engine.search("  "), ValueError),
+        (lambda engine: engine.search(3), TypeError),
+        (lambda engine: engine.search("a cat", k=0), ValueError),
+        (lambda engine: engine.search("a cat", filter="rating:many"), QueryError),
+        (lambda engine: engine.search("a cat", rerank="nobody"), UnknownModelError),
+        (lambda engine: engine.search("a cat", within="/no/such/folder"), MmsearchError),
+        (lambda engine: engine.search(Path("/no/such/file.jpg")), ImageError),
+        (lambda engine: engine.search("a cat", fusion="none"), ValueError),
+        (lambda engine: engine.vectors_of(["/no/such/file.jpg"]), MmsearchError),
+        (lambda engine: engine.search("a cat", unknown=1), TypeError),
+    ],
+)
+def test_what_makes_no_sense_is_the_same_error(
+    engine: Engine, ask: Callable[[Any], object], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        ask(engine)
+
+
+QUESTIONS: list[Any] = [
+    "a cat",
+    "a beach without people",
+    Query.of("a cat").minus("a person", 0.5),
+    Query.of("coffee").like("a rocket", 2.0).where(parse_filter("type:png or type:jpg")),
+]
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"rerank": "off", "min_score": 0.1},
+        {"fold": True, "diverse": True},
+        {"diverse": 0.3, "match": "pictures"},
+        {"fusion": "rrf", "offset": 3},
+    ],
+)
+def test_both_give_the_very_same_answers(
+    web_index: Path, address: str, question: Any, options: dict[str, Any]
+) -> None:
+    with SearchEngine.open(web_index) as engine, Client(address) as client:
+        expected, found = (
+            engine.search(question, 6, **options),
+            client.search(question, 6, **options),
+        )
+    assert found == expected
+    assert [(hit.relevance, hit.fits, hit.reranker, hit.like) for hit in found] == [
+        (hit.relevance, hit.fits, hit.reranker, hit.like) for hit in expected
+    ]
+
+
+def test_no_server_is_one_sentence() -> None:
+    with Client("http://127.0.0.1:9") as client, pytest.raises(MmsearchError) as caught:
+        client.search("a cat")
+    assert caught.value.code == "no-server"
