@@ -33,6 +33,7 @@ COMMANDS = {
     "feedback": ("feedback", "Keep which pictures are right or wrong for a question."),
     "duplicates": ("duplicates", "List pictures that are there more than once."),
     "cluster": ("cluster", "Put the pictures into groups by theme."),
+    "tag": ("tag", "Tag the pictures that labels of your own fit."),
     "status": ("status", "Show what is indexed, and what failed."),
     "remove": ("remove", "Forget a folder or a picture."),
     "move": ("move", "Say that an indexed folder now lies elsewhere."),

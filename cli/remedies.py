@@ -10,6 +10,7 @@ from retrieval.errors import (
     EncoderMismatchError,
     IndexBusyError,
     IndexMissingError,
+    LabelError,
     MmsearchError,
     QueryError,
     StorageError,
@@ -19,6 +20,7 @@ from retrieval.errors import (
 EXIT_CODES: dict[type[MmsearchError], int] = {
     IndexMissingError: 2,
     QueryError: 2,
+    LabelError: 2,
     EncoderMismatchError: 3,
     UnknownModelError: 4,
     IndexBusyError: 5,
@@ -49,6 +51,7 @@ OF_ERRORS = {
     "facts-unread": "Run `mmsearch index` once without a path, and it looks.",
     "token-missing": "Write one into a file and name it with --token-file.",
     "relevance-unknown": "Leave --relevant out; `--min-score` cuts off by the similarity.",
+    "no-such-tag": "`mmsearch tag --list` lists them.",
     "model-forgotten": "Name it with `mmsearch repair --model NAME`.",
 }
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from indexer.pipeline.run import index_folders
     from indexer.report import IndexReport, Progress
     from indexer.roots import move_root, remove_folder
+    from indexer.tags import TagReport, count_tags, remove_tags, tag_pictures
     from indexer.upgrade import UpgradeReport, upgrade_index
     from indexer.watch.watch import watch_folders
 
@@ -39,6 +40,10 @@ _LAZY = {
     "remove_folder": "indexer.roots",
     "repair_catalog": "indexer.maintenance.repair",
     "restore": "indexer.maintenance.backup",
+    "TagReport": "indexer.tags",
+    "count_tags": "indexer.tags",
+    "remove_tags": "indexer.tags",
+    "tag_pictures": "indexer.tags",
     "UpgradeReport": "indexer.upgrade",
     "add_images": "indexer.images",
     "upgrade_index": "indexer.upgrade",
@@ -53,10 +58,12 @@ __all__ = [
     "IndexReport",
     "Progress",
     "RepairSummary",
+    "TagReport",
     "UpgradeReport",
     "add_images",
     "back_up",
     "check_index",
+    "count_tags",
     "fix_index",
     "forget_feedback",
     "index_folders",
@@ -64,8 +71,10 @@ __all__ = [
     "move_root",
     "preview_index",
     "remove_folder",
+    "remove_tags",
     "repair_catalog",
     "restore",
+    "tag_pictures",
     "upgrade_index",
     "watch_folders",
 ]

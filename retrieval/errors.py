@@ -9,6 +9,7 @@
     │   └── DamagedCatalogError  its file is damaged
     ├── StorageError             the disk is full or fails
     ├── QueryError               a condition of a question makes no sense
+    ├── LabelError               a file of labels makes no sense
     └── ImageError               one picture cannot be used
 
 Each error says what is wrong in a sentence that can be shown to a person as it stands, and carries
@@ -91,6 +92,12 @@ class StorageError(MmsearchError):
     """The disk that holds the index is full, or fails."""
 
     code = "storage"
+
+
+class LabelError(MmsearchError):
+    """A file of labels cannot be read or makes no sense; the text names the line."""
+
+    code = "labels"
 
 
 class ImageError(MmsearchError):

@@ -1,4 +1,4 @@
-"""What a catalogue tells of the contents of files: which are the same, byte by byte."""
+"""What a catalogue tells of contents: which files are the same, byte by byte, and of tags."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from sqlalchemy import func, select
 
 from retrieval.catalog.base import IDS_A_STATEMENT, CatalogBase, chunks
-from retrieval.catalog.schema import files, items
+from retrieval.catalog.schema import files, items, tags
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,17 @@ class ContentReading(CatalogBase):
             for content_hash, item_id in connection.execute(statement):
                 found.setdefault(bytes(content_hash), []).append(item_id)
         return [ids for ids in found.values() if len(ids) > 1]
+
+    def count_tags(self, source: str) -> dict[str, int]:
+        """How many items have each of the tags of a source, by tag."""
+        statement = (
+            select(tags.c.tag, func.count())
+            .where(tags.c.source == source)
+            .group_by(tags.c.tag)
+            .order_by(tags.c.tag)
+        )
+        with self._reading() as connection:
+            return {row[0]: int(row[1]) for row in connection.execute(statement)}
 
     def file_states(self, item_ids: Sequence[int]) -> dict[int, FileState]:
         """The states of the files of items, by item id; one that is not there is left out."""

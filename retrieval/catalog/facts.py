@@ -16,6 +16,8 @@ TEXT_KINDS = ("title", "caption", "creator", "copyright")
 KEYWORDS = "keywords"
 # The source of tags that stand in the file itself.
 FROM_FILE = "file"
+# That of tags that labels were found to fit, each with its score.
+FROM_LABELS = "labels"
 COLUMNS = tuple(
     field.name
     for field in fields(ImageMetadata)

@@ -155,7 +155,7 @@ tags = Table(
     metadata,
     Column("item_id", _RowId, ForeignKey("items.id"), primary_key=True),
     Column("tag", Text, primary_key=True),
-    Column("source", Text, primary_key=True, comment="file: a keyword in the file itself"),
+    Column("source", Text, primary_key=True, comment="file: a keyword in the file itself; labels"),
     Column("score", Float, comment="how sure it is; empty for what people wrote"),
     Index("tags_by_tag", "tag"),
 )

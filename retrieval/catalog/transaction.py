@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Table, bindparam, delete, func, insert, selec
 from sqlalchemy.dialects import sqlite
 
 from retrieval.catalog.base import NEXT_SPACE, SPACE, present_space, read_info
-from retrieval.catalog.facts import column_values, tag_rows, text_rows
+from retrieval.catalog.facts import FROM_FILE, column_values, tag_rows, text_rows
 from retrieval.catalog.full_text import refresh
 from retrieval.catalog.marks import delete_marks, write_marks
 from retrieval.catalog.records import FileFacts, ItemFacts, Root
@@ -288,9 +288,35 @@ class WriteTransaction:
             self._connection.execute(
                 update(items).where(items.c.file_id == file_id).values(column_values(metadata))
             )
-            self._forget_words(ids)
+            self._delete(texts, ids)
+            # What labels were found to fit is of the content, which is the same.
+            self.remove_tags(None, FROM_FILE, ids)
             self._write_words(ids, [metadata] * len(ids))
         self._connection.execute(update(files).where(files.c.id == file_id).values(values))
+
+    def add_tags(self, tag: str, source: str, scores: Mapping[int, float]) -> None:
+        """Give items, by id, a tag of a source, each with how sure it is."""
+        rows = [
+            {"item_id": item_id, "tag": tag, "source": source, "score": score}
+            for item_id, score in scores.items()
+        ]
+        self._upsert(tags, ["item_id", "tag", "source"], rows)
+
+    def remove_tags(
+        self, names: Sequence[str] | None, source: str, ids: Sequence[int] | None = None
+    ) -> None:
+        """Take tags of a source away: these names, or all; from these items, or from all."""
+        statement = delete(tags).where(tags.c.source == source)
+        if names is not None:
+            lowered = [name.lower() for name in names]
+            statement = statement.where(func.lower(tags.c.tag).in_(lowered))
+        if ids is None:
+            self._connection.execute(statement)
+        elif ids:
+            self._connection.execute(
+                statement.where(tags.c.item_id == bindparam("gone")),
+                [{"gone": item_id} for item_id in ids],
+            )
 
     def mark_unread(self, file_ids: Sequence[int]) -> None:
         """Have these files read again by the next run; nothing is forgotten."""

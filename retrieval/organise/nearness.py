@@ -18,7 +18,7 @@ from retrieval.images.decode import to_pixels
 from retrieval.images.preprocess import Preprocessing
 from retrieval.organise.readable import ReadablePictures
 
-SAMPLE = 32
+SAMPLE = 20
 # All but so many copies are to be looked at.
 _MISSED = 0.005
 # Encoded at once.
