@@ -26,7 +26,7 @@ from samples.photos import CAPTIONS, copy_photos
 
 RESULT = Path(__file__).parent / "results" / "tagging.md"
 THRESHOLDS = (2.5, 2.9, 3.1, 3.3, 3.5, 4.0, 4.5)
-_LEAST_PICTURES = 3
+_LEAST_PICTURES = 1
 
 # Label → how captions name it.
 SHOWN = {
