@@ -33,7 +33,7 @@ from retrieval.vectors.base import Ids, VectorIndex
 _OF_ALL, _OF_RARE = 1.3, 4.0
 # Of the pictures with words of the question, so many of the most alike are weighed, and so many
 # of those with the most words.
-_MOST_ALIKE, _MOST_WORDS = 2_000, 200
+_MOST_ALIKE, _MOST_WORDS = 500, 200
 # A word that so many items have tells them apart no more, and is looked at no further.
 _COMMON = 10_000
 # So many files of one name, or with the same part in it, are told apart by the vectors.

@@ -9,7 +9,7 @@ from pathlib import Path
 _TO_VERSION_1 = """
 PRAGMA foreign_keys = OFF;
 DROP TABLE words; DROP TABLE names; DROP TABLE words_due;
-DROP TABLE saved_searches;
+DROP TABLE saved_searches; DROP TABLE marks;
 CREATE TABLE pictures (
     id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, root_id INTEGER NOT NULL, path BLOB NOT NULL,
     size_bytes BIGINT NOT NULL, mtime_ns BIGINT NOT NULL, content_hash BLOB NOT NULL,

@@ -130,6 +130,7 @@ def test_no_text_breaks_the_tables_or_a_question(
         assert catalog.check_integrity() == []
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_words_are_the_same_whether_they_are_asked_for_or_kept(text: str) -> None:
     assert as_document(text).startswith(as_words(text)) or as_document(text) == as_words(text)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrieval import SearchEngine
@@ -158,6 +158,7 @@ def test_a_question_is_about_its_rarer_words(question: str, words: list[str]) ->
     assert words_of(question) == words
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.floats(-5, 5), st.integers(0, 2)), min_size=1, max_size=20).map(
         lambda pairs: tuple(zip(*pairs, strict=True))
