@@ -80,9 +80,7 @@ def train(
     English sentences and pictures is kept in `folder` as well, under the model's fingerprint.
     """
     pictures = of_split(
-        read_pictures(data / "flickr8k" / "captions.tsv", data / "flickr8k" / "images"),
-        "train",
-        "extra",
+        read_pictures(data / "flickr8k" / "captions.tsv", data / "flickr8k" / "images"), "train"
     )
     _, held = hold_out(pictures, held_out, 0)
     held_names = {pictures[i].path.name for i in held}

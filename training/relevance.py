@@ -32,6 +32,7 @@ from training.relevance_fit import fit, measure, split_questions
 from training.relevance_scores import Asker
 
 _COHORT = 500
+_WELL_TOLD = 5
 # How many pictures are searched: what fits must mean the same in a folder and in a library.
 _SEARCHED = (0.05, 0.3, 0.6)
 
@@ -104,11 +105,13 @@ def train(
 
 
 def _source(captions: Path, images: Path, held_out: int) -> Source:
-    pictures = of_split(read_pictures(captions, images), "train", "extra")
-    if not held_out:
-        held_out = len(pictures) - min(_COHORT, len(pictures) // 5)
-    kept, held = hold_out(pictures, held_out, 0)
-    return Source([pictures[i] for i in held], [pictures[i] for i in kept])
+    """As the model's training divides the pictures: those with most captions are held out."""
+    pictures = of_split(read_pictures(captions, images), "train")
+    most = max(len(picture.captions) for picture in pictures)
+    told = [picture for picture in pictures if len(picture.captions) >= min(most, _WELL_TOLD)]
+    count = held_out or len(told) - min(_COHORT, len(told) // 5)
+    kept, held = hold_out(told, count, 0)
+    return Source([told[i] for i in held], [told[i] for i in kept])
 
 
 def _cohort(
@@ -139,10 +142,10 @@ def _sentences(tiny: bool) -> Any:
         from training.sentences import SentenceEncoder
 
         return SentenceEncoder()
-    return _bags_of_words
+    return bags_of_words
 
 
-def _bags_of_words(texts: Sequence[str]) -> NDArray[np.float32]:
+def bags_of_words(texts: Sequence[str]) -> NDArray[np.float32]:
     """Stands in for sentence vectors where nothing is to be learnt: words, hashed."""
     vectors = np.full((len(texts), 256), 1e-3, dtype=np.float32)
     for row, text in zip(vectors, texts, strict=True):

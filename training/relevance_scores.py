@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from retrieval.encoders.base import TextEncoder, Vectors
 from retrieval.encoders.compact import CompactEncoder
+from retrieval.encoders.languages.multilingual import MultilingualTextEncoder
+from retrieval.errors import UnknownModelError
 from retrieval.evaluation.encoded_set import EncodedSet
 from retrieval.evaluation.protocol import SecondStage
 from retrieval.evaluation.rerank import choose_second_stage
@@ -61,11 +63,16 @@ class Asker:
         found = ["first"]
         if self._second is not None:
             found.append("second")
+        if self._multilingual is not None:
+            found.append("languages")
         return found
 
     def ask(self, way: str, asked: Asked) -> Answered:
         """The candidates that the engine would rank, with their features."""
-        texts: TextEncoder = self._encoder
+        # English through the other tower, whose space has no languages: what is near in one is
+        # near in all.
+        texts: TextEncoder | None = self._multilingual if way == "languages" else self._encoder
+        assert texts is not None
         encoding = texts.encode_texts([asked.question.text])
         first = (self._encoded.image_vectors[asked.searched] @ encoding.vectors[0]).astype(
             np.float64
@@ -86,6 +93,13 @@ class Asker:
             asked.question.is_answerable,
             asked.question.kind,
         )
+
+    @cached_property
+    def _multilingual(self) -> TextEncoder | None:
+        try:
+            return MultilingualTextEncoder(self._encoder.model_dir, self._encoder.space)
+        except UnknownModelError:
+            return None
 
     @cached_property
     def _second(self) -> SecondStage | None:

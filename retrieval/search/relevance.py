@@ -138,6 +138,11 @@ class RelevanceModel:
         """Vectors of ordinary photographs, float32 (c, dim)."""
         return self._cohort
 
+    @property
+    def calibrations(self) -> dict[str, Calibration]:
+        """By the ways that answers come."""
+        return dict(self._calibrations)
+
     def judge(
         self, text: str, encoding: TextEncoding, first: Floats, added: Floats | None = None
     ) -> Relevance | None:

