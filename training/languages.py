@@ -39,6 +39,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--known-only", action="store_true", help="only sentences that the cache holds already"
     )
+    parser.add_argument("--pictures", type=int, default=6000, help="whose vectors are aimed at")
     parser.add_argument("--held-out", type=int, default=500, help="as in the model's training")
     parser.add_argument("--hidden", type=int, default=HeadRecipe.hidden)
     parser.add_argument("--epochs", type=int, default=HeadRecipe.epochs)
@@ -57,7 +58,7 @@ def main(arguments: list[str] | None = None) -> None:
         recipe = HeadRecipe(hidden=options.hidden, epochs=options.epochs)
         head = train(
             options.data, options.model, folder, cache, recipe, options.sentences,
-            options.held_out, options.seed,
+            options.held_out, options.pictures, options.seed,
         )  # fmt: skip
         out = options.out or options.model / HEAD_FILE
         head.save(out)
@@ -72,6 +73,7 @@ def train(
     recipe: HeadRecipe,
     count: int | None,
     held_out: int,
+    most_pictures: int,
     seed: int,
 ) -> LanguageHead:
     """Train on all but the pictures held out; prints what it finds of those.
@@ -93,7 +95,7 @@ def train(
         learnt = learnt[:count]
         cache.add(one.text for one in learnt)
     encoder = CompactEncoder(model)
-    names = sorted({one.image for one in learnt if one.image})
+    names = sorted({one.image for one in learnt if one.image})[:most_pictures]
     texts = sorted({one.english for one in learnt if one.english})
     print(f"{len(learnt)} sentences, {len(texts)} in English, {len(names)} pictures", flush=True)
     rows = {name: row for row, name in enumerate(names)}
