@@ -170,8 +170,9 @@ def command(
     """Find the pictures that TEXT describes, best first. It needs no quotes.
 
     Conditions may stand in it: in: name: type: taken: after: before: month: season: hour: camera:
-    lens: near: box: size: aspect: is: rating: tag:, each with - before it to turn it around, and
-    `or` and brackets between them. Conditions alone list the pictures that fit, newest first.
+    lens: near: country: box: size: aspect: is: rating: tag:, each with - before it to turn it
+    around, and `or` and brackets between them. Conditions alone list the pictures that fit, newest
+    first.
 
     `mmsearch query -` reads questions from stdin, one a line, and answers each with a line of JSON:
     the `question` and its `hits`, or the `error` that it is. The exit code is then 1 where one was.

@@ -17,6 +17,7 @@ from typing import Any
 
 from retrieval.catalog.facts import KEYWORDS
 from retrieval.catalog.records import Root
+from retrieval.errors import QueryError
 from retrieval.query import filters as f
 
 EARTH_RADIUS_KM = 6371.0088
@@ -55,6 +56,7 @@ def compile_filter(filter_: f.Filter, roots: Sequence[Root]) -> CompiledFilter:
 def register_functions(connection: sqlite3.Connection) -> None:
     """Give a connection the functions that compiled filters call."""
     connection.create_function("distance_km", 4, distance_km, deterministic=True)
+    connection.create_function("country_at", 2, _country_at, deterministic=True)
 
 
 def distance_km(
@@ -70,6 +72,16 @@ def distance_km(
         + math.cos(south) * math.cos(north) * math.sin(east / 2) ** 2
     )
     return 2 * EARTH_RADIUS_KM * math.asin(min(1.0, math.sqrt(half)))
+
+
+def _country_at(latitude: float | None, longitude: float | None) -> str | None:
+    # Here, since few questions name a country.
+    from retrieval.query.places import country_at
+
+    if latitude is None or longitude is None:
+        return None
+    # To a kilometre, so that a place that many pictures are of is looked up once.
+    return country_at(round(latitude, 2), round(longitude, 2))
 
 
 class _Compiler:
@@ -181,6 +193,21 @@ class _Compiler:
     def in_box(self, filter_: f.InBox) -> str:
         return self._box(filter_.south, filter_.west, filter_.north, filter_.east)
 
+    def in_country(self, filter_: f.InCountry) -> str:
+        from retrieval.query.places import require_gazetteer
+
+        try:
+            require_gazetteer()
+        except ValueError as error:
+            # Inside of the database it would be no sentence.
+            raise QueryError(f"A country cannot be looked for: {error}.") from error
+        place = f"{self.column('latitude')}, {self.column('longitude')}"
+        # Only where a place is known: a function of Python for each picture would take long.
+        return (
+            f"({self.column('latitude')} IS NOT NULL"
+            f" AND country_at({place}) = {self.value(filter_.code)})"
+        )
+
     def _box(self, south: float, west: float, north: float, east: float) -> str:
         latitude, longitude = self.column("latitude"), self.column("longitude")
         joined = "AND" if west <= east else "OR"
@@ -234,6 +261,7 @@ _RULES: dict[type[f.Filter], Callable[[_Compiler, Any], str]] = {
     f.Lens: _Compiler.lens,
     f.Near: _Compiler.near,
     f.InBox: _Compiler.in_box,
+    f.InCountry: _Compiler.in_country,
     f.Megapixels: _Compiler.megapixels,
     f.Aspect: _Compiler.aspect,
     f.Shaped: _Compiler.shaped,

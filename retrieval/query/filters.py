@@ -181,6 +181,17 @@ class InBox(Filter):
 
 
 @dataclass(frozen=True)
+class InCountry(Filter):
+    """Taken nearest to a town of this country, by its code of two capitals (ISO 3166-1)."""
+
+    code: str
+
+    def __post_init__(self) -> None:
+        is_code = len(self.code) == 2 and self.code.isascii() and self.code.isupper()
+        _require(is_code, "a country is given by its code of two capitals")
+
+
+@dataclass(frozen=True)
 class Megapixels(Filter):
     """From `least` to `most` million pixels, both included."""
 

@@ -263,6 +263,13 @@ def _near(value: str, _today: date | None) -> f.Filter:
     return f.Near(place.latitude, place.longitude, radius or round(place.radius_km, 1))
 
 
+def _country(value: str, _today: date | None) -> f.Filter:
+    # Here, since few questions name a country.
+    from retrieval.query.places import country_code
+
+    return f.InCountry(country_code(value))
+
+
 def _radius_km(text: str) -> float | None:
     """A distance as `5km` or `500m`; None where it is none."""
     match = re.fullmatch(rf"({_NUMBER})\s*(k?m)", text.lower())
@@ -348,6 +355,7 @@ _TERMS: dict[str, Callable[[str, date | None], f.Filter]] = {
     "camera": lambda value, _: f.Camera(value),
     "lens": lambda value, _: f.Lens(value),
     "near": _near,
+    "country": _country,
     "box": _box,
     "size": _size,
     "aspect": _aspect,
@@ -385,6 +393,7 @@ _WRITERS: dict[type[f.Filter], Callable[..., str]] = {
     f.Lens: lambda one: f"lens:{_quoted(one.text)}",
     f.Near: lambda one: f"near:{one.latitude!r},{one.longitude!r},{one.radius_km!r}km",
     f.InBox: lambda one: f"box:{one.south!r},{one.west!r},{one.north!r},{one.east!r}",
+    f.InCountry: lambda one: f"country:{one.code}",
     f.Megapixels: lambda one: _write_range("size", one.least, one.most, "mp"),
     f.Aspect: lambda one: _write_range("aspect", one.least, one.most),
     f.Shaped: lambda one: f"is:{one.shape}",

