@@ -33,9 +33,11 @@ if TYPE_CHECKING:
     from indexer.images import add_images
     from indexer.pipeline.run import index_folders
     from indexer.report import IndexReport, Progress
+    from indexer.tags import tag_pictures
     from indexer.upgrade import upgrade_index
     from retrieval.encoders.base import Encoder
     from retrieval.encoders.registry import load_encoder
+    from retrieval.organise.labels import Label
     from retrieval.query.filters import Filter
     from retrieval.query.parse import parse_filter
     from retrieval.query.query import Query
@@ -56,6 +58,7 @@ _LAZY = {
     "Hit": "retrieval.search.hit",
     "IndexReport": "indexer.report",
     "Progress": "indexer.report",
+    "Label": "retrieval.organise.labels",
     "Query": "retrieval.query.query",
     "SearchEngine": "retrieval.search.engine",
     "add_images": "indexer.images",
@@ -64,6 +67,7 @@ _LAZY = {
     "keep_feedback": "indexer.feedback",
     "load_encoder": "retrieval.encoders.registry",
     "parse_filter": "retrieval.query.parse",
+    "tag_pictures": "indexer.tags",
     "upgrade_index": "indexer.upgrade",
 }
 
@@ -81,6 +85,7 @@ __all__ = [
     "IndexBusyError",
     "IndexMissingError",
     "IndexReport",
+    "Label",
     "LabelError",
     "MmsearchError",
     "Progress",
@@ -97,6 +102,7 @@ __all__ = [
     "keep_feedback",
     "load_encoder",
     "parse_filter",
+    "tag_pictures",
     "upgrade_index",
 ]
 
