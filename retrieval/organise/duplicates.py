@@ -6,7 +6,7 @@ Vectors say which pairs are worth a look, laying one picture upon the other says
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from retrieval.catalog import Catalog, Item
 from retrieval.encoders.base import ImageEncoder
-from retrieval.images.copies import Thumbnail, compare
+from retrieval.images.copies import compare
 from retrieval.organise.copy_groups import Components, Copy, CopyGroup, ranked, reason_for, stars
 from retrieval.organise.kept_vectors import KeptVectors
 from retrieval.organise.nearness import SAMPLE, Nearness, measure_nearness
@@ -118,11 +118,14 @@ class _Comparison:
         """How the second of each pair is a copy of the first, None where it is none."""
         lacking = [pair for pair in pairs if pair not in self._known]
         items = self._catalog.items(sorted({id_ for pair in lacking for id_ in pair}))
-        shown = self._pictures.thumbnails(
-            {id_: item for id_, item in items.items() if item.time_ms is None}
-        )
-        for one, other in lacking:
-            self._known[one, other] = _how(items, shown, one, other)
+        self._known.update(dict.fromkeys(lacking))
+        # Before any file is read: in a collection full of bursts these are most.
+        worth = [pair for pair in lacking if _may_be_copies(items, *pair)]
+        shown = self._pictures.thumbnails({id_: items[id_] for pair in worth for id_ in pair})
+        for one, other in worth:
+            if one in shown and other in shown:
+                fit = compare(shown[one], shown[other])
+                self._known[one, other] = fit.kind if fit.is_copy else None
         return [self._known[pair] for pair in pairs]
 
     def kind_of(self, best: Copy, copy: Copy, same: dict[int, int]) -> str | None:
@@ -137,13 +140,14 @@ class _Comparison:
         return "saved again" if is_as_large else "resized"
 
 
-def _how(items: dict[int, Item], shown: dict[int, Thumbnail], one: int, other: int) -> str | None:
-    if one not in shown or other not in shown:
-        return None
-    if _are_moments(items[one].metadata.taken_at, items[other].metadata.taken_at):
-        return None
-    fit = compare(shown[one], shown[other])
-    return fit.kind if fit.is_copy else None
+def _may_be_copies(items: Mapping[int, Item], one: int, other: int) -> bool:
+    """Whether both are pictures that are there, and not two moments."""
+    if one not in items or other not in items:
+        return False
+    first, second = items[one], items[other]
+    if first.time_ms is not None or second.time_ms is not None:
+        return False
+    return not _are_moments(first.metadata.taken_at, second.metadata.taken_at)
 
 
 def _are_moments(one: datetime | None, other: datetime | None) -> bool:
