@@ -25,7 +25,7 @@ from retrieval.search.engine import SearchEngine
 from samples.photos import CAPTIONS, copy_photos
 
 RESULT = Path(__file__).parent / "results" / "tagging.md"
-THRESHOLDS = (2.5, 2.9, 3.1, 3.3, 3.5, 4.0, 4.5)
+THRESHOLDS = (2.5, 2.7, 3.0, 3.3, 3.6, 4.0, 4.5)
 _LEAST_PICTURES = 1
 
 # Label → how captions name it.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     type=click.FloatRange(min=0),
     metavar="X",
     help="By how many standard deviations a label has to stand out; more is stricter.  "
-    "[default: 3.3]",
+    "[default: 3.0]",
 )
 @restrictable
 @click.option("--list", "listing", is_flag=True, help="List the labels that have tagged pictures.")

@@ -23,7 +23,7 @@ from retrieval.organise.vocabulary import encoded, things, without_article
 from retrieval.vectors.base import Ids
 
 # Measured on captioned pictures, see `benchmarks/tagging.py`.
-DEFAULT_THRESHOLD = 3.3
+DEFAULT_THRESHOLD = 3.0
 _TEMPLATES = ("{}", "a photo of a {}")
 _BLOCK = 16_384
 
