@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,13 +20,15 @@ from numpy.typing import NDArray
 
 from retrieval.encoders.compact import CompactEncoder
 from retrieval.encoders.languages.multilingual import HEAD_FILE, LanguageHead
-from training.data import Picture, hold_out, of_split, read_pictures
+from training.data import Picture, hold_out, of_split, read_labelled, read_pictures
 from training.e5_vectors import E5Cache
 from training.language_head import HeadRecipe, Pairs, train_head
 from training.model_vectors import ModelVectors
+from training.questions import noun_phrases
 from training.translations import Sentence, by_flickr_id, read_captions, read_parallel
 
 Vectors = NDArray[np.float32]
+_PHRASES = 1500
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -130,7 +133,27 @@ def _sentences(data: Path, pictures: Sequence[Picture]) -> list[Sentence]:
         for picture in pictures
         for text in picture.captions[:2]
     ]
-    return [*known, *english, *own[::2], *others, *own[1::2]]
+    return [*_short_english(data), *known, *english, *own[::2], *others, *own[1::2]]
+
+
+def _short_english(data: Path) -> list[Sentence]:
+    """Names of things and noun phrases in English, of which translated captions know few.
+
+    What is near in English is near in every language of the sentence encoder.
+    """
+    names = [
+        f"a {name.strip()}"
+        for item in read_labelled(data / "imagenet_samples")
+        for name in item.class_name.split(",")[:1]
+    ]
+    coco = data / "coco"
+    pictures = read_pictures(coco / "captions.tsv", coco) if coco.exists() else []
+    counts = Counter(
+        phrase for one in pictures for text in one.captions for phrase in noun_phrases(text)
+    )
+    phrases = [phrase for phrase, count in counts.most_common(_PHRASES) if count > 1]
+    texts = dict.fromkeys([*names, *(f"a {phrase}" for phrase in phrases), *phrases])
+    return [Sentence(text, "en", english=text) for text in texts]
 
 
 def _judge(

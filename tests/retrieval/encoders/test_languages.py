@@ -60,9 +60,10 @@ def test_a_text_has_the_vector_alone_that_it_has_among_others(
 
 def test_the_engine_answers_in_other_languages_without_reranking(photo_index: Path) -> None:
     with SearchEngine.open(photo_index) as engine:
-        for text, stem in (("eine Katze", "chelsea"), ("ein Motorrad", "motorcycle_left")):
+        asked = (("ein Motorrad", "motorcycle"), ("ein Mann mit einer Kamera", "camera"))
+        for text, stem in asked:
             first, *_ = engine.search(text, 3)
-            assert first.path.stem == stem
+            assert first.path.stem.startswith(stem)
             assert first.reranker is None and first.score == first.similarity
         assert engine.explain(first) is None
         (alone,) = engine.search_many(["eine Katze"], 3)
