@@ -36,10 +36,11 @@ def fill(folder: Path, pictures: int) -> None:
     encoder = CompactEncoder()
     rng = np.random.default_rng(0)
     location = IndexDir(folder)
-    rows, columns = encoder.token_grid
-    token_dim = encoder.encode_texts(["a"]).word_tokens
-    assert token_dim is not None
-    shape = (rows * columns, token_dim.shape[2])
+    side_px = encoder.preprocessing.size_px
+    grey = np.full((1, side_px, side_px, 3), 128, np.uint8)
+    encoded = encoder.encode_images(grey).patch_tokens
+    assert encoded is not None
+    shape = encoded.shape[1:]
     with Catalog.create(location.catalog) as catalog:
         with catalog.transaction() as change:
             change.set_encoder(encoder.space)

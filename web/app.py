@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.staticfiles import StaticFiles
 
-from web.api import facets, index, pictures, programs, search
+from web.api import facets, index, kept, organise, pictures, programs, search
 from web.api import zip as archives
 from web.api.service_of import Serving
 from web.safety.errors import add_handlers, error_answer
@@ -75,6 +75,8 @@ def create_app(settings: ServeSettings, service: Service | None = None) -> FastA
         pictures.router,
         facets.router,
         index.router,
+        kept.router,
+        organise.router,
         archives.router,
     ):
         app.include_router(router, prefix="/api")

@@ -10,6 +10,7 @@ from retrieval.search.engine import SearchEngine
 from retrieval.storage.closing import Closing
 from retrieval.storage.index_dir import resolve_index_dir
 from web.batching import QuestionQueue
+from web.copies import Copies
 from web.indexing import IndexingJobs
 from web.pictures import Pictures
 from web.settings import ServeSettings
@@ -32,6 +33,7 @@ class Service(Closing):
         self.uploads = Uploads(self.decoders, limits.uploads, limits.upload_s, limits.upload_pixels)
         self.indexing = IndexingJobs(self.location.folder)
         self.questions = QuestionQueue()
+        self.copies = Copies()
         self.pictures = Pictures()
         self.thumbnails = Thumbnails(
             self.location.folder / "thumbnails", self.decoders, limits.thumbnail_bytes

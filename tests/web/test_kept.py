@@ -1,0 +1,152 @@
+"""What is written into an index through the service: pictures, searches, marks."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi.testclient import TestClient
+
+from samples.photos import CAPTIONS
+from tests.web.conftest import ADDRESS, serving
+from web.app import create_app
+from web.settings import ServeSettings
+
+
+@pytest.fixture
+def folder(tmp_path: Path, photos: Path) -> Path:
+    own = tmp_path / "photos"
+    own.mkdir()
+    for name in ("chelsea.png", "coffee.png", "rocket.jpg"):
+        shutil.copy(photos / name, own / name)
+    shutil.copy(photos / "coffee.png", own / "coffee again.png")
+    (own / "broken.jpg").write_bytes(b"no picture")
+    return own
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[TestClient]:
+    app = create_app(ServeSettings(tmp_path / "index"))
+    with TestClient(app, base_url=ADDRESS) as client:
+        yield client
+
+
+def _indexed(client: TestClient, *paths: Path) -> dict[str, Any]:
+    answer = client.post("/api/indexing", json={"paths": [str(path) for path in paths]})
+    assert answer.status_code == 202, answer.text
+    for _ in range(1200):
+        job: dict[str, Any] = client.get("/api/indexing").json()
+        if job["state"] not in ("running", "stopping"):
+            return job
+        time.sleep(0.05)
+    raise AssertionError("indexing does not end")
+
+
+def test_a_server_begins_without_an_index_and_makes_one(client: TestClient, folder: Path) -> None:
+    assert client.get("/api/status").json()["pictures"] == 0
+    missing = client.get("/api/search", params={"q": "a cat"})
+    assert missing.status_code == 503 and missing.json()["error"]["code"] == "index-missing"
+    assert client.post("/api/indexing", json={}).status_code == 400
+    job = _indexed(client, folder)
+    assert job["state"] == "done" and job["report"]["new"] == 4 and job["report"]["failed"] == 1
+    hits = client.get("/api/search", params={"q": "a cat", "k": 1}).json()["hits"]
+    assert hits[0]["name"] == "chelsea.png"
+    failures = client.get("/api/failures").json()
+    assert failures["total"] == 1 and failures["failures"][0]["path"].endswith("broken.jpg")
+    again = _indexed(client)
+    assert again["report"]["new"] == 0 and again["report"]["unchanged"] >= 4
+
+
+def test_a_path_that_is_not_there_is_told(client: TestClient, tmp_path: Path) -> None:
+    assert _indexed(client, tmp_path / "nowhere")["error"]["message"]
+    assert client.post("/api/indexing", json={"paths": ["relative"]}).status_code == 400
+
+
+def test_progress_is_streamed_while_questions_are_answered(tmp_path: Path, photos: Path) -> None:
+    """Reads go on while an indexer writes; events say how far it is."""
+    first = tmp_path / "first"
+    first.mkdir()
+    shutil.copy(photos / "chelsea.png", first)
+    with (
+        serving(ServeSettings(tmp_path / "index")) as address,
+        httpx.Client(base_url=address, timeout=60) as client,
+    ):
+        client.post("/api/indexing", json={"paths": [str(first)]})
+        _wait(client)
+        seen: list[tuple[str, dict[str, Any]]] = []
+        with client.stream("GET", "/api/events") as stream:
+            client.post("/api/indexing", json={"paths": [str(photos)]})
+            event = ""
+            for line in stream.iter_lines():
+                if line.startswith("event: "):
+                    event = line.removeprefix("event: ")
+                elif line.startswith("data: "):
+                    seen.append((event, json.loads(line.removeprefix("data: "))))
+                    hits = client.get("/api/search", params={"q": "a cat", "k": 1}).json()["hits"]
+                    assert hits[0]["name"] == "chelsea.png"
+                    last = seen[-1][1]
+                    if event == "indexing" and last["paths"] == [str(photos)]:
+                        if last["state"] == "done":
+                            break
+                        assert last["state"] == "running"
+        assert {name for name, _ in seen} == {"indexing", "index"}
+
+
+def test_a_saved_search_is_found_again_by_the_command_line_s_names(
+    client: TestClient, folder: Path
+) -> None:
+    _indexed(client, folder)
+    asked = {"q": "a cat type:png", "k": 5, "filter": "-tag:people", "not": ["a dog"]}
+    assert client.put("/api/saved/cats", json=asked).status_code == 204
+    assert client.put("/api/saved/like", json={"like": [1]}).status_code == 400
+    saved = client.get("/api/saved").json()["saved"]
+    assert [one["name"] for one in saved] == ["cats"]
+    assert saved[0]["q"] == asked["q"] and saved[0]["others"] == []
+    assert saved[0]["options"] == {"k": 5, "filter": "-tag:people", "not": ["a dog"]}
+    assert client.delete("/api/saved/cats").status_code == 204
+    assert client.delete("/api/saved/cats").status_code == 404
+
+
+def test_a_mark_moves_the_question_until_it_is_forgotten(client: TestClient, folder: Path) -> None:
+    _indexed(client, folder)
+    asked = {"q": "something", "k": 3, "rerank": "off", "match": "pictures"}
+    before = [hit["id"] for hit in client.get("/api/search", params=asked).json()["hits"]]
+    marked = {"q": "something", "id": before[-1], "good": True}
+    assert client.post("/api/feedback", json=marked).status_code == 204
+    moved = [hit["id"] for hit in client.get("/api/search", params=asked).json()["hits"]]
+    assert moved[0] == before[-1]
+    assert client.request("DELETE", "/api/feedback", json={"q": "something"}).status_code == 204
+    after = [hit["id"] for hit in client.get("/api/search", params=asked).json()["hits"]]
+    assert after == before
+
+
+def test_copies_are_found_in_the_background(client: TestClient, folder: Path) -> None:
+    _indexed(client, folder)
+    for _ in range(600):
+        found = client.get("/api/duplicates").json()
+        if found["state"] != "running":
+            break
+        time.sleep(0.05)
+    assert found["state"] == "done"
+    names = [sorted(hit["name"] for hit in group) for group in found["groups"]]
+    assert names == [["coffee again.png", "coffee.png"]]
+
+
+def test_a_model_is_measured_on_captions(client: TestClient, photos: Path, folder: Path) -> None:
+    _indexed(client, folder)
+    asked = {"captions": str(CAPTIONS), "images": str(photos), "rerank": "off"}
+    found = client.post("/api/eval", json=asked)
+    assert found.status_code == 200, found.text
+    assert 0 < found.json()["text_to_image"]["before"]["recall_at_1"]["value"] <= 1
+    assert client.post("/api/eval", json=asked | {"images": "here"}).status_code == 400
+
+
+def _wait(client: httpx.Client) -> None:
+    while client.get("/api/indexing").json()["state"] == "running":
+        time.sleep(0.05)

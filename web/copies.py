@@ -1,0 +1,63 @@
+"""Copies among the pictures, looked for once for each state of the index."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any
+
+from retrieval.errors import MmsearchError
+from retrieval.search.engine import SearchEngine
+
+_LOG = logging.getLogger("mmsearch.web")
+
+
+class Copies:
+    """Groups of copies, found in a thread of their own. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._looking: _Looking | None = None
+
+    def look(self, engine: SearchEngine) -> tuple[dict[str, Any], list[list[int]]]:
+        """How far the search is, as JSON takes it, and the groups, ids, the best of each first."""
+        generation = engine.index.reader.generation
+        with self._lock:
+            looking = self._looking
+            if looking is None or (looking.is_over and looking.generation != generation):
+                self._looking = looking = _Looking(engine, generation)
+                looking.start()
+        return looking.state(), looking.groups
+
+
+class _Looking(threading.Thread):
+    def __init__(self, engine: SearchEngine, generation: int) -> None:
+        # What it finds is thrown away at the end of the program.
+        super().__init__(name="copies", daemon=True)
+        self.generation = generation
+        self.groups: list[list[int]] = []
+        self.is_over = False
+        self._engine = engine
+        self._done = 0
+        self._total = 0
+        self._error: str | None = None
+
+    def state(self) -> dict[str, Any]:
+        state = "running" if not self.is_over else "failed" if self._error else "done"
+        return {"state": state, "done": self._done, "total": self._total, "error": self._error}
+
+    def run(self) -> None:
+        try:
+            found = self._engine.duplicates(progress=self._tell)
+            self.groups = [
+                [copy.item_id for copy in (group.best, *group.others)] for group in found.groups
+            ]
+        except MmsearchError as error:
+            self._error = str(error)
+        except Exception as error:
+            _LOG.error("Looking for copies failed", exc_info=error)
+            self._error = "Looking for copies failed; the server's log says why."
+        self.is_over = True
+
+    def _tell(self, _what: str, done: int, total: int) -> None:
+        self._done, self._total = done, total
