@@ -1,6 +1,7 @@
 """The door for assistants: an index as tools of the Model Context Protocol.
 
-Read-only: an assistant finds, looks at and is told about indexed pictures, and changes nothing.
+Read-only, unless tagging is allowed: an assistant finds, looks at and is told about indexed
+pictures, and changes nothing.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ Count = Annotated[int, Field(ge=1, le=_MOST, description="How many answers.")]
 _TOLD = ("rank", "score", "relevance", "fits", "path", "width_px", "height_px", "taken_at")
 
 
-def assistants_server(service: Service) -> MCPServer:
-    """The tools over one index."""
+def assistants_server(service: Service, *, allow_tagging: bool = False) -> MCPServer:
+    """The tools over one index; with `allow_tagging` one that tags pictures in it."""
     server: MCPServer = MCPServer("mmsearch", instructions=INSTRUCTIONS, log_level="WARNING")
 
     @server.tool(annotations=_READS)
@@ -92,6 +93,24 @@ def assistants_server(service: Service) -> MCPServer:
         record = status_record(service)
         return {name: record[name] for name in ("pictures", "folders", "model", "failed")}
 
+    if allow_tagging:
+
+        @server.tool(
+            annotations=ToolAnnotations(
+                read_only_hint=False, destructive_hint=False, idempotent_hint=True
+            )
+        )
+        def tag(
+            pictures: Annotated[list[Id], Field(min_length=1, max_length=500)],
+            add: Annotated[list[str], Field(max_length=20, description="Tags to give.")],
+            remove: Annotated[list[str], Field(max_length=20, description="To take away.")],
+        ) -> dict[str, int]:
+            """Tag pictures in the index; their files stay as they are."""
+            from indexer.hand_tags import change_tags
+
+            folder = service.location.folder
+            return {"changed": change_tags(pictures, add=add, remove=remove, index_dir=folder)}
+
     return server
 
 
@@ -111,9 +130,11 @@ def _told(record: dict[str, Any]) -> dict[str, Any]:
     return told
 
 
-def run_assistants(service: Service, *, port: int | None = None) -> None:
+def run_assistants(
+    service: Service, *, port: int | None = None, allow_tagging: bool = False
+) -> None:
     """Serve over standard input and output, or over HTTP at a port of this machine alone."""
-    server = assistants_server(service)
+    server = assistants_server(service, allow_tagging=allow_tagging)
     try:
         if port is None:
             server.run("stdio")

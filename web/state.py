@@ -9,7 +9,18 @@ from retrieval.errors import IndexMissingError
 from web.reveal import can_reveal
 from web.service import Service
 
-FEATURES = ("explain", "similar", "facets", "places", "zip", "saved", "feedback", "copies", "eval")
+FEATURES = (
+    "explain",
+    "similar",
+    "facets",
+    "places",
+    "zip",
+    "tags",
+    "saved",
+    "feedback",
+    "copies",
+    "eval",
+)
 
 
 def status_record(service: Service) -> dict[str, Any]:

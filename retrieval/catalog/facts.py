@@ -18,6 +18,8 @@ KEYWORDS = "keywords"
 FROM_FILE = "file"
 # That of tags that labels were found to fit, each with its score.
 FROM_LABELS = "labels"
+# That of tags that people gave to single pictures.
+FROM_PEOPLE = "people"
 COLUMNS = tuple(
     field.name
     for field in fields(ImageMetadata)

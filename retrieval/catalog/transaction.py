@@ -17,7 +17,14 @@ import numpy as np
 from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects import sqlite
 
-from retrieval.catalog.base import NEXT_SPACE, SPACE, present_space, read_info
+from retrieval.catalog.base import (
+    IDS_A_STATEMENT,
+    NEXT_SPACE,
+    SPACE,
+    chunks,
+    present_space,
+    read_info,
+)
 from retrieval.catalog.facts import FROM_FILE, column_values, tag_rows, text_rows
 from retrieval.catalog.full_text import refresh
 from retrieval.catalog.marks import delete_marks, write_marks
@@ -312,11 +319,10 @@ class WriteTransaction:
             statement = statement.where(func.lower(tags.c.tag).in_(lowered))
         if ids is None:
             self._connection.execute(statement)
-        elif ids:
-            self._connection.execute(
-                statement.where(tags.c.item_id == bindparam("gone")),
-                [{"gone": item_id} for item_id in ids],
-            )
+        else:
+            # A list of names cannot be run many times at once.
+            for chunk in chunks(list(ids), IDS_A_STATEMENT):
+                self._connection.execute(statement.where(tags.c.item_id.in_(chunk)))
 
     def mark_unread(self, file_ids: Sequence[int]) -> None:
         """Have these files read again by the next run; nothing is forgotten."""

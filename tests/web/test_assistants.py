@@ -7,6 +7,7 @@ import base64
 import io
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -113,3 +114,21 @@ def test_what_makes_no_sense_is_told_as_an_error(visit: Callable[[Visit], None])
             assert result.is_error, (tool, arguments)
 
     visit(do)
+
+
+def test_tags_are_given_only_where_that_is_allowed(tmp_path: Path, web_index: Path) -> None:
+    index = Path(shutil.copytree(web_index, tmp_path / "index"))
+
+    async def tagged(*more: str) -> list[str]:
+        args = _command(index, *more)
+        async with Client(
+            StdioServerParameters(command=sys.executable, args=args, env=ENVIRONMENT)
+        ) as client:
+            arguments = {"pictures": [1], "add": ["kept"], "remove": []}
+            result = await client.call_tool("tag", arguments)
+            assert result.is_error is (not more)
+            found = _told(await client.call_tool("search", {"question": "tag:kept"}))
+            return [hit["id"] for hit in found]
+
+    assert asyncio.run(tagged()) == []
+    assert asyncio.run(tagged("--allow-tagging")) == [1]

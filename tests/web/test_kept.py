@@ -126,6 +126,19 @@ def test_a_mark_moves_the_question_until_it_is_forgotten(client: TestClient, fol
     assert after == before
 
 
+def test_tags_are_given_and_taken_and_found_by(client: TestClient, folder: Path) -> None:
+    _indexed(client, folder)
+    given = {"ids": [1, 2, 999], "add": ["a  day out"]}
+    assert client.post("/api/tags", json=given).json() == {"changed": 2}
+    assert client.get("/api/tags").json()["tags"] == [{"value": "a day out", "count": 2}]
+    found = client.get("/api/search", params={"q": 'tag:"a day out"'}).json()["hits"]
+    assert sorted(hit["id"] for hit in found) == [1, 2]
+    assert client.get("/api/pictures/1").json()["tags"] == ["a day out"]
+    assert client.post("/api/tags", json={"ids": [1], "add": [" "]}).status_code == 400
+    client.post("/api/tags", json={"ids": [1, 2], "remove": ["A day out"]})
+    assert client.get("/api/tags").json()["tags"] == []
+
+
 def test_copies_are_found_in_the_background(client: TestClient, folder: Path) -> None:
     _indexed(client, folder)
     for _ in range(600):

@@ -7,17 +7,20 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
 
 from retrieval.catalog.facets import Facets, FacetValue
 from retrieval.query import filters as f
 from retrieval.query.parse import format_filter
 from web.api.service_of import Serving
-from web.asking import filter_of
+from web.asking import Id, filter_of
 from web.safety.answers import JSONAnswer
+from web.safety.errors import RefusedError
 from web.service import Service
 
 router = APIRouter(tags=["facets"])
 FilterText = Annotated[str, Query(alias="filter", max_length=4000)]
+Tag = Annotated[str, Field(min_length=1, max_length=200)]
 _MOST = 200
 
 
@@ -71,6 +74,33 @@ def places(
             "total": found.total() - found.unplaced(),
         }
     )
+
+
+class Tagging(BaseModel):
+    """Tags to give to pictures, and to take from them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ids: list[Id] = Field(min_length=1, max_length=10_000)
+    add: list[Tag] = Field([], max_length=50)
+    remove: list[Tag] = Field([], max_length=50)
+
+
+@router.post("/tags")
+def change(service: Serving, tagging: Tagging) -> JSONAnswer:
+    """Tag pictures in the index; their files stay as they are."""
+    from indexer.hand_tags import change_tags
+
+    try:
+        changed = change_tags(
+            tagging.ids,
+            add=tagging.add,
+            remove=tagging.remove,
+            index_dir=service.location.folder,
+        )
+    except ValueError as error:
+        raise RefusedError(str(error)) from error
+    return JSONAnswer({"changed": changed})
 
 
 @router.get("/tags")
