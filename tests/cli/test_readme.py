@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -15,9 +16,13 @@ import pytest
 from cli.main import COMMANDS, group
 from cli.question import with_negations
 from cli.remedies import EXIT_CODES
+from tests.web.conftest import serving
+from web.settings import ServeSettings
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
+# Where pages say that a server is.
+SERVER = "http://127.0.0.1:8017"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
@@ -51,8 +56,12 @@ def test_the_python_of_a_page_runs(
     monkeypatch.chdir(photos)
     monkeypatch.setenv("MMSEARCH_INDEX_DIR", str(tmp_path / "index"))
     scope: dict[str, object] = {}
-    for block in blocks("python", page):
-        exec(compile(block.replace("./photos", "."), page.name, "exec"), scope)
+    with ExitStack() as servers:
+        for block in blocks("python", page):
+            if SERVER in block:
+                address = servers.enter_context(serving(ServeSettings(tmp_path / "index")))
+                block = block.replace(SERVER, address)
+            exec(compile(block.replace("./photos", "."), page.name, "exec"), scope)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
