@@ -10,7 +10,7 @@ import pytest
 
 _WITHOUT = """
 import sys
-for name in ("torch", "open_clip", "torchvision", "transformers", "onnx"):
+for name in ("torch", "open_clip", "torchvision", "transformers", "onnx", "fastapi", "mcp"):
     sys.modules[name] = None
 from cli.main import main
 main()
@@ -47,6 +47,8 @@ def test_the_built_in_model_indexes_reranks_and_explains(photos: Path, tmp_path:
         (["query", "a cat", "--rerank", "coca_ViT-B-32/laion2b_s13b_b90k"], "clip"),
         (["query", "a cat", "--rerank", "blip"], "blip"),
         (["train-reranker", "CAPTIONS", "--images", "PHOTOS"], "export"),
+        (["serve"], "web"),
+        (["mcp"], "mcp"),
     ],
 )
 def test_what_needs_more_says_in_one_sentence_what_to_install(

@@ -21,12 +21,10 @@ def command(index_dir: str | None, port: int | None, allow_tagging: bool) -> Non
     It speaks the Model Context Protocol over standard input and output; the assistant's program
     starts it. Nothing can be changed through it, save tags in the index with --allow-tagging.
     """
-    try:
-        from web.assistants import run_assistants
-    except ImportError as error:
-        raise click.ClickException(
-            f"{error.name} is missing: pip install 'mmsearch[mcp]'."
-        ) from error
+    from retrieval.encoders.requirements import require_packages
+
+    require_packages("Serving assistants", "mcp", "mcp", "fastapi")
+    from web.assistants import run_assistants
     from web.service import Service
     from web.settings import ServeSettings
 

@@ -49,12 +49,10 @@ def command(
     Only this machine can reach it. With another --host, others can: then a --token-file is needed,
     and whoever connects has to show what stands in it.
     """
-    try:
-        from web.serving import serve
-    except ImportError as error:
-        raise click.ClickException(
-            f"{error.name} is missing: pip install 'mmsearch[web]'."
-        ) from error
+    from retrieval.encoders.requirements import require_packages
+
+    require_packages("Serving", "web", "fastapi", "uvicorn", "python_multipart")
+    from web.serving import serve
     from web.settings import ServeSettings, read_token
 
     settings = ServeSettings(
