@@ -15,10 +15,6 @@ from retrieval.search.heatmaps import word_heats
 from retrieval.search.hit import Hit
 from web.gallery import Answer, Question, write_gallery
 
-# Below this share of the best score of all questions, and without standing out by this much.
-WEAK_SHARE = 0.5
-WEAK_MARGIN = 0.1
-
 
 def main(arguments: list[str]) -> None:
     """Index, ask, write; prints the best answers on the way."""
@@ -29,14 +25,13 @@ def main(arguments: list[str]) -> None:
     print(f"{summary.new} new pictures in {summary.elapsed_s:.1f} s")
     asked: list[Question] = []
     with SearchEngine.open(index_dir) as engine:
-        found = {question: engine.search(question, k=6) for question in questions}
-        best = max((hits[0].score for hits in found.values() if hits), default=0.0)
-        for question, hits in found.items():
+        for question in questions:
+            hits = engine.search(question, k=6)
             answers = [
                 Answer(hit, word_heats(explanation))
                 for hit, explanation in zip(hits, engine.explain_many(hits), strict=True)
             ]
-            note = weak_note(hits, best)
+            note = weak_note(hits)
             asked.append(Question(question, tuple(answers), note))
             print(question)
             for hit in hits[:3]:
@@ -47,21 +42,16 @@ def main(arguments: list[str]) -> None:
     print(f"Gallery in {page}")
 
 
-def weak_note(hits: Sequence[Hit], best: float) -> str:
-    """Why these answers are weak, beside the best score of all questions; empty where they are not.
+def weak_note(hits: Sequence[Hit]) -> str:
+    """Why these answers are weak; empty where they are not.
 
-    Every question has answers: the pictures that are nearest, however far that is. What tells is
-    the score, and whether one picture stands out from the next.
+    Every question has answers: the pictures that are nearest, however far that is. How likely each
+    is to fit tells whether any of them shows what was asked.
     """
-    if len(hits) < 2:
+    likely = max((hit.relevance for hit in hits if hit.relevance is not None), default=1.0)
+    if any(hit.fits is not False for hit in hits):
         return ""
-    first, second = hits[0].score, hits[1].score
-    if first >= WEAK_SHARE * best or first - second >= WEAK_MARGIN:
-        return ""
-    return (
-        f"Weak: the best of these scores {first:.2f}, the next {second:.2f}, where a picture that "
-        f"shows what was asked scores up to {best:.2f} and stands out. Most likely none shows it."
-    )
+    return f"Weak: the best of these is {likely:.0%} likely to show it. Most likely none does."
 
 
 if __name__ == "__main__":

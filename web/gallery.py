@@ -51,12 +51,19 @@ def write_gallery(path: Path, questions: Sequence[Question]) -> None:
             {
                 "text": question.text,
                 "note": question.note,
-                "answers": [_card(answer) for answer in question.answers],
+                "words": _words(question.answers),
+                "fitting": [_card(own) for own in question.answers if own.hit.fits is not False],
+                "weak": [_card(own) for own in question.answers if own.hit.fits is False],
             }
             for question in questions
         ]
     )
     path.write_text(page, encoding="utf-8")
+
+
+def _words(answers: Sequence[Answer]) -> list[str]:
+    """The words that any answer has a heat map of, each once, in their order."""
+    return list(dict.fromkeys(heat.word for answer in answers for heat in answer.heats))
 
 
 def _card(answer: Answer) -> dict[str, object]:
@@ -66,14 +73,19 @@ def _card(answer: Answer) -> dict[str, object]:
         "score": f"{hit.score:.3f}",
         "name": show_path(Path(hit.path.name)),
         "path": show_path(hit.path),
-        "size": f"{hit.width_px} × {hit.height_px}",
-        # The frame of a card is 4:3; a picture fills its width or its height.
-        "shape": "wide" if 3 * hit.width_px >= 4 * hit.height_px else "tall",
-        "aspect": f"{hit.width_px} / {hit.height_px}",
+        "link": hit.path.as_uri() if hit.path.is_absolute() else "",
+        "relevance": None if hit.relevance is None else round(100 * hit.relevance),
+        "taken": "" if hit.taken_at is None else f"{hit.taken_at:%Y-%m-%d}",
+        # Panoramas and strips would leave nothing of a row to others.
+        "aspect": f"{min(3.0, max(0.5, hit.width_px / max(1, hit.height_px))):.4f}",
         "thumbnail": _thumbnail(hit.path),
         "like": [show_path(other.path) for other in hit.like],
         "heats": [
-            {"word": heat.word, "png": base64.b64encode(heat_png(heat.heat)).decode()}
+            {
+                "word": heat.word,
+                "found": heat.found,
+                "png": base64.b64encode(heat_png(heat.heat)).decode() if heat.found else "",
+            }
             for heat in answer.heats
         ],
     }

@@ -235,4 +235,18 @@ def test_a_gallery_needs_no_other_file_and_escapes_names(tmp_path: Path, photo_i
     assert "<b>a cat" not in text
     assert "&lt;b&gt;a cat" in text
     assert "data:image/jpeg;base64," in text
-    assert "://" not in text
+    # Links lead to the pictures' files, and nowhere else.
+    assert "http://" not in text and "https://" not in text
+
+
+def test_a_gallery_parts_what_fits_from_what_does_not_and_tells_words_not_found(
+    tmp_path: Path, photo_index: Path
+) -> None:
+    page = tmp_path / "gallery.html"
+    mmsearch("query", "a", "cat", "--gallery", page, index_dir=photo_index)
+    text = page.read_text("utf-8")
+    fitting, cut, weak = text.partition('<p class="cut">')
+    assert cut and 'class="weak"' in weak
+    assert "chelsea.png" in fitting and "chelsea.png" not in weak
+    assert text.count('data-word="cat"') >= 2
+    assert "cat: not found" in weak and "cat: not found" not in fitting
