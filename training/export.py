@@ -38,6 +38,7 @@ from retrieval.rerankers.training.network import RerankerNetwork
 from training.efficientnet import SameConv
 from training.hubness import HubnessCorrection
 from training.packing import PackedEmbedding, PackedLinear
+from training.still_products import keep_inputs
 from training.towers import TextTower, Towers
 
 OPSET = 18
@@ -123,6 +124,7 @@ def export_picture_tower(
             calibrate_method=CalibrationMethod.MinMax,
         )
         _quantise_products(convolved, file)
+    keep_inputs(file)
 
 
 def export_text_tower(text: TextTower, hubness: HubnessCorrection, file: Path) -> None:

@@ -82,5 +82,5 @@ def test_rerankers_are_listed_with_the_models(tmp_path: Path) -> None:
     done = mmsearch("models", "--json", index_dir=tmp_path)
     kinds = {one["name"]: one["kind"] for one in json.loads(done.stdout)}
     assert kinds["compact"] in ("encoder", "reranker")
-    assert {"encoder", "reranker"} == set(kinds.values())
+    assert {"encoder", "reranker", "recommended"} == set(kinds.values())
     assert "blip" in mmsearch("models", index_dir=tmp_path).stdout

@@ -80,6 +80,18 @@ def test_the_loss_falls(course: tuple[Path, list[float]]) -> None:
     assert min(losses[-2:]) < losses[0]
 
 
+def test_what_a_picture_gives_does_not_hang_on_the_pictures_beside_it(trained: Path) -> None:
+    encoder = CompactEncoder(trained)
+    side = encoder.preprocessing.size_px
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (4, side, side, 3), dtype=np.uint8)
+    pixels[1:] //= 9
+    among, alone = encoder.encode_images(pixels), encoder.encode_images(pixels[:1])
+    assert np.allclose(among.vectors[0], alone.vectors[0], atol=1e-6)
+    assert among.patch_tokens is not None and alone.patch_tokens is not None
+    assert np.array_equal(among.patch_tokens[0], alone.patch_tokens[0])
+
+
 def test_a_stage_that_is_done_is_not_done_again(course: tuple[Path, list[float]]) -> None:
     out, _losses = course
     before = (out / "corpus" / "texts.npz").stat().st_mtime_ns

@@ -54,6 +54,16 @@ def test_vectors_and_tokens_keep_to_the_contract(
     assert found.patch_tokens.std() > 10
 
 
+def test_what_a_picture_gives_does_not_hang_on_the_pictures_beside_it(
+    encoder: CompactEncoder, photos: dict[str, np.ndarray]
+) -> None:
+    pixels = np.stack(list(photos.values()))
+    among, alone = encoder.encode_images(pixels), encoder.encode_images(pixels[:1])
+    assert np.allclose(among.vectors[0], alone.vectors[0], atol=1e-6)
+    assert among.patch_tokens is not None and alone.patch_tokens is not None
+    assert np.array_equal(among.patch_tokens[0], alone.patch_tokens[0])
+
+
 def test_eight_bit_kernels_do_not_overflow_on_any_processor(
     encoder: CompactEncoder, photos: dict[str, np.ndarray]
 ) -> None:
