@@ -66,7 +66,7 @@ def test_explain_says_where_each_word_was_found(photo_index: Path, tmp_path: Pat
     assert page.read_text("utf-8").count('class="heat"') == 4
     records = json.loads(mmsearch(*asked, "--json", index_dir=index_dir).stdout)
     assert [heat["word"] for heat in records[0]["heat"]] == ["a", "cup", "of", "coffee"]
-    assert len(records[0]["heat"][1]["grid"]) == 9
+    assert len(records[0]["heat"][1]["grid"]) == 14
 
 
 def test_reranking_can_be_left_out_and_an_unknown_reranker_is_refused(photo_index: Path) -> None:
@@ -243,7 +243,7 @@ def test_a_gallery_parts_what_fits_from_what_does_not_and_tells_words_not_found(
     tmp_path: Path, photo_index: Path
 ) -> None:
     page = tmp_path / "gallery.html"
-    mmsearch("query", "a", "cat", "--gallery", page, index_dir=photo_index)
+    mmsearch("query", "a", "cat", "--explain", "--gallery", page, index_dir=photo_index)
     text = page.read_text("utf-8")
     fitting, cut, weak = text.partition('<p class="cut">')
     assert cut and 'class="weak"' in weak

@@ -239,12 +239,13 @@ def test_another_text_tower_asks_an_index_without_encoding_anything_again(
 
 
 def test_an_index_of_the_first_version_is_one_of_the_present_space(
-    photo_index: Path, tmp_path: Path
+    photos: Path, other_model: Path, tmp_path: Path
 ) -> None:
     """Its fingerprint was of both towers."""
     index_dir = tmp_path / "index"
-    shutil.copytree(photo_index, index_dir)
-    space = CompactEncoder().space
+    encoder = CompactEncoder(other_model, str(other_model))
+    index_folders([photos], index_dir, encoder=encoder)
+    space = encoder.space
     with Catalog.open(index_dir / "catalog.sqlite") as catalog, catalog.transaction() as change:
         change._connection.exec_driver_sql("UPDATE spaces SET fingerprint = ?", (space.former[0],))
     (index_dir / "tokens.sqlite").unlink()

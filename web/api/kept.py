@@ -16,7 +16,7 @@ from web.safety.errors import RefusedError
 
 router = APIRouter(tags=["kept"])
 Name = Annotated[str, Path(min_length=1, max_length=200)]
-# A question's options as they are named here, and as `mmsearch query` names what it saves.
+# A question's options as they are named here, and as the command line names what it saves.
 _NAMES = {
     "filter": "filter_text",
     "k": "limit",
@@ -58,7 +58,7 @@ def saved(service: Serving) -> JSONAnswer:
 
 @router.put("/saved/{name}", status_code=204)
 def save(service: Serving, name: Name, asked: Asked) -> Response:
-    """Keep a question under a name; `mmsearch run` knows it, too."""
+    """Keep a question under a name; the command line knows it, too."""
     from indexer.saved import save_search
 
     if asked.like or asked.not_like or asked.upload or asked.right or asked.wrong:

@@ -39,7 +39,7 @@ _AS_THEY_ARE = ("min_score", "rerank", "candidates", "fusion", "relevant", "fold
 
 
 class Client(Closing):
-    """Asks a server of `mmsearch serve`. Thread-safe.
+    """Asks a server of mmsearch. Thread-safe.
 
     Methods take and give what those of `SearchEngine` do, and raise the same errors. Paths are
     those of the server's machine, save for pictures that are asked with, which are sent to it.

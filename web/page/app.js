@@ -60,7 +60,8 @@ function paint() {
   const parts = cut < 0 ? [state.hits] : [state.hits.slice(0, cut), state.hits.slice(cut)];
   for (const part of parts) {
     const shapes = part.map((hit) => hit.width_px / Math.max(1, hit.height_px));
-    sizes.push(...justify(shapes, grid.clientWidth, wished(), GAP));
+    // Down to whole pixels: a row that is wider by a fraction would break.
+    sizes.push(...justify(shapes, Math.floor(grid.getBoundingClientRect().width), wished(), GAP));
   }
   let place = [...grid.querySelectorAll("li.picture")];
   state.hits.forEach((hit, i) => {
