@@ -134,9 +134,15 @@ def judge(pair: Pair, encoder: Encoder, reranker: Reranker, encoded: EncodedSet)
             for text in zip(cosines, scores, strict=True)
         ]
     )
-    leads = [stage[0] - stage[1] for stage in (cosines, scores, fused)]
-    told = [bool(lead[0] > lead[1]) for lead in leads]
-    return Judged(pair.kind, *told, bool(leads[2][0] > 0), bool(leads[2][1] > 0))
+    first, second, both = (stage[0] - stage[1] for stage in (cosines, scores, fused))
+    return Judged(
+        pair.kind,
+        first=bool(first[0] > first[1]),
+        second=bool(second[0] > second[1]),
+        both=bool(both[0] > both[1]),
+        preferred=bool(both[0] > 0),
+        blind=bool(both[1] > 0),
+    )
 
 
 def report(judged: Sequence[Judged]) -> str:
