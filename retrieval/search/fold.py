@@ -32,7 +32,7 @@ class FoldRule:
     burst: timedelta = timedelta(seconds=60)
 
 
-_MEASURED = {"compact": FoldRule(0.90, 0.80)}
+_MEASURED = {"compact": FoldRule(0.92, 0.85)}
 _CAREFUL = FoldRule(0.97, 0.92)
 
 
