@@ -292,7 +292,9 @@ def test_a_process_that_cannot_start_is_an_error_and_no_file_is_blamed(
 
 
 _RUN = """
-import sys
+import signal, sys
+# Tests that run in the background inherit that Ctrl-C is passed over.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from indexer import index_folders
 from retrieval.images import decoder_pool as decoders
 from tests.support.small_encoder import ColorEncoder
