@@ -194,10 +194,18 @@ class FullText:
 
     def names_with_part(self, part: str, limit: int) -> dict[int, str]:
         """At most `limit` file names, by item id, with these letters, three or more, in a row."""
-        statement = "SELECT rowid, name FROM names WHERE name LIKE ? LIMIT ?"
-        found = self._rows(statement, (f"%{_without_surrogates(part)}%", limit))
-        # In LIKE, _ and % stand for others.
-        return {id_: name for id_, name in found if part.lower() in name.lower()}
+        trigrams = [part[start : start + 3] for start in range(len(part) - 2)]
+        if not trigrams or "\0" in part:
+            return {}
+        # LIKE alone would use the table, too, but crashes some versions of SQLite (3.40) where the
+        # letters are of several bytes; the plus keeps it to the rows that have all trigrams.
+        statement = (
+            "SELECT rowid, name FROM names WHERE names MATCH ? AND +name LIKE ? ESCAPE '\\' LIMIT ?"
+        )
+        quoted = (trigram.replace('"', '""') for trigram in map(_without_surrogates, trigrams))
+        all_of_them = " AND ".join(f'"{trigram}"' for trigram in quoted)
+        escaped = re.sub(r"([\\%_])", r"\\\1", _without_surrogates(part))
+        return dict(self._rows(statement, (all_of_them, f"%{escaped}%", limit)))
 
 
 def as_document(text: str) -> str:

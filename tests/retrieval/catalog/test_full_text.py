@@ -72,6 +72,9 @@ def test_parts_of_names_are_found_as_they_stand(catalog: Catalog) -> None:
     assert parts("eachat", 10) == {2: "BeachAtNoon_DSC01234.JPG"}
     # Both stand for other letters in LIKE.
     assert parts("Noon_DS", 10) and not parts("Beach_tNoon", 10) and not parts("Bea%oon", 10)
+    assert not any(parts(part, 10) for part in ("ch", 'ea"ch', "ea\\ch", "ea\0ch", "hAtB"))
+    # SQLite 3.40 crashed on it.
+    assert parts("\xe5v_\xe7P\U0001589f\U00059896", 10) == {}
     assert catalog.full_text.names_with_words("DSC01234.jpg", 10) == parts("c0123", 10)
 
 
