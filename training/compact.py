@@ -5,7 +5,7 @@ on and each can run on the machine that suits it:
 
 1. `corpus`: pictures, texts and start weights in one folder;
 2. `towers`: the text encoder on captions, then all towers together (a GPU takes ten minutes);
-3. `model`: against hubs, in eight bits, the second stage's weight; and scores on the split `dev`.
+3. `model`: against hubs, in eight bits, and the second stage's weight.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> None:
                     recipe, out / "corpus", out / "towers", options.seed, device, options.minutes
                 )
             else:
-                make_model(recipe, data, options.wordnet, options.seed, out)
+                make_model(recipe, data, options.seed, out)
 
 
 def _photographs_of_the_tests(data: Path) -> None:

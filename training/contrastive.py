@@ -131,10 +131,10 @@ class _Course:
         self.planned = max(1, round(settings.epochs * self.an_epoch))
         self.done = 0
         self.started = time.monotonic()
-        self.captions_of = _rows_by_owner(material.corpus.captions, len(material.pictures))
-        self.questions_of = _rows_by_owner(material.corpus.questions, len(material.corpus.captions))
-        self.twin_of = _rows_by_owner(material.corpus.twins, len(material.corpus.captions))
-        self.unseen_of = _groups(material.corpus.unseen)
+        self.captions_of = material.corpus.captions.of_each(len(material.pictures))
+        self.questions_of = material.corpus.questions.of_each(len(material.corpus.captions))
+        self.twin_of = material.corpus.twins.of_each(len(material.corpus.captions))
+        self.unseen_of = material.corpus.unseen.groups()
         self.relatives = _relatives(material, self.captions_of, settings.pool)
 
     def share(self) -> float:
@@ -370,18 +370,6 @@ def _mixed(pieces: list[tuple[Texts, Integers]], rows: Integers) -> Texts:
             ids[place], stems[place] = texts.ids[part], texts.stems[part]
     starts = np.concatenate([[0], np.cumsum([len(own) for own in ids])])
     return Texts(np.concatenate(ids), np.concatenate(stems), starts, rows)
-
-
-def _rows_by_owner(texts: Texts, owners: int) -> list[Integers]:
-    order = np.argsort(texts.owner, kind="stable")
-    cuts = np.searchsorted(texts.owner[order], np.arange(1, owners))
-    return np.split(order, cuts)
-
-
-def _groups(texts: Texts) -> list[Integers]:
-    order = np.argsort(texts.owner, kind="stable")
-    cuts = np.flatnonzero(np.diff(texts.owner[order])) + 1
-    return [rows for rows in np.split(order, cuts) if len(rows) > 1]
 
 
 def _relatives(material: Material, captions_of: list[Integers], pool: int) -> Integers:

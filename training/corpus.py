@@ -59,6 +59,17 @@ class Texts:
             torch.from_numpy(stems).to(device),
         )
 
+    def of_each(self, owners: int) -> list[Integers]:
+        """The rows of the texts of each of so many owners."""
+        order = np.argsort(self.owner, kind="stable")
+        return np.split(order, np.searchsorted(self.owner[order], np.arange(1, owners)))
+
+    def groups(self) -> list[Integers]:
+        """The rows of the texts of each owner who has two or more."""
+        order = np.argsort(self.owner, kind="stable")
+        cuts = np.flatnonzero(np.diff(self.owner[order])) + 1
+        return [rows for rows in np.split(order, cuts) if len(rows) > 1]
+
 
 @dataclass(frozen=True)
 class Corpus:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageEnhance
+from PIL import Image
 
 Pixels = NDArray[np.uint8]
 
@@ -79,37 +79,10 @@ def squash(path: Path, size_px: int) -> Pixels:
     return np.asarray(resized)
 
 
-def augment(path: Path, size_px: int, rng: np.random.Generator, least_area: float) -> Pixels:
-    """A random view: a crop of at least `least_area`, squashed, maybe mirrored, colours shifted."""
-    with Image.open(path) as image:
-        view = image.convert("RGB")
-    view = view.resize(
-        (size_px, size_px), Image.Resampling.BICUBIC, box=_random_box(view.size, rng, least_area)
-    )
-    if rng.random() < 0.5:
-        view = view.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    for enhancer in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
-        view = enhancer(view).enhance(float(rng.uniform(0.7, 1.3)))
-    return np.asarray(view)
-
-
 def batches(count: int, size: int) -> Iterator[slice]:
     """Slices that cover `range(count)` in steps of `size`."""
     for start in range(0, count, size):
         yield slice(start, min(start + size, count))
-
-
-def _random_box(
-    size: tuple[int, int], rng: np.random.Generator, least_area: float
-) -> tuple[float, float, float, float]:
-    area = rng.uniform(least_area, 1.0)
-    # Sides shrink by different amounts, so that proportions vary as they do between cameras.
-    skew = float(np.exp(rng.uniform(-0.25, 0.25)))
-    width = min(1.0, float(np.sqrt(area)) * skew) * size[0]
-    height = min(1.0, float(np.sqrt(area)) / skew) * size[1]
-    left = float(rng.uniform(0.0, size[0] - width))
-    top = float(rng.uniform(0.0, size[1] - height))
-    return left, top, left + width, top + height
 
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:

@@ -1,8 +1,8 @@
 """From trained towers to the ONNX files that the product ships, in eight bits and fewer.
 
 Convolutions are quantised statically (weights and activations, calibrated on pictures), matrix
-products dynamically; the table of word vectors and the widest layers of the picture's head to four
-bits in blocks of 32.
+products dynamically, in the picture towers their weights alone; the table of word vectors and the
+widest layers of the picture's head to four bits in blocks of 32.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ from retrieval.rerankers.training.network import RerankerNetwork
 from training.efficientnet import SameConv
 from training.hubness import HubnessCorrection
 from training.packing import PackedEmbedding, PackedLinear
-from training.still_products import keep_inputs
 from training.towers import TextTower, Towers
+from training.weight_only import quantise_weights
 
 OPSET = 18
 T = TypeVar("T", bound=nn.Module)
@@ -123,8 +123,7 @@ def export_picture_tower(
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
         )
-        _quantise_products(convolved, file)
-    keep_inputs(file)
+        quantise_weights(convolved, file)
 
 
 def export_text_tower(text: TextTower, hubness: HubnessCorrection, file: Path) -> None:

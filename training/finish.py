@@ -15,7 +15,7 @@ from torch import Tensor
 
 from retrieval.encoders.compact import compact_fingerprint
 from training.data import Picture, batches, squash
-from training.evaluation import fit_least_presence, fit_reranker_weight
+from training.evaluation import fit_reranker
 from training.export import (
     ImageGraph,
     export_picture_tower,
@@ -23,7 +23,7 @@ from training.export import (
     export_text_tower,
 )
 from training.hubness import EXTRA_DIMENSIONS, HubnessCorrection, condense, fit_hubness
-from training.padding import padded
+from training.padding import by_length
 from training.recipe import Recipe
 from training.sources import Sources
 from training.towers import TOKEN_STEP, Towers
@@ -52,9 +52,8 @@ def finish(
     tokenizer.save(str(out / "tokenizer.json"), pretty=False)
     _write_config(out, recipe, towers, weight=0.0, least_presence=0.0)
     say(f"exported to {out}")
-    weight = fit_reranker_weight(out, sources.held)
+    weight, least_presence = fit_reranker(out, sources.held)
     say(f"the reranker's weight on {len(sources.held)} pictures held out: {weight:.4f}")
-    least_presence = fit_least_presence(out, sources.held)
     say(f"words are found from a presence of {least_presence:.3f}")
     _write_config(out, recipe, towers, weight, least_presence)
 
@@ -89,15 +88,10 @@ def _hubness(
 
 def embed_texts(towers: Towers, tokenizer: Tokenizer, texts: Sequence[str]) -> Tensor:
     """Unit vectors (n, dim) of the trained text tower."""
-    encodings = tokenizer.encode_batch(list(texts))
-    lengths = [len(encoding.ids) for encoding in encodings]
-    # Texts of similar length go together, so that little is computed for padding.
-    order = np.argsort(lengths, kind="stable")
-    found: list[Tensor] = []
-    for part in batches(len(order), 256):
-        found.append(towers.text(*padded([encodings[i].ids for i in order[part]]))[0])
+    ids = [encoding.ids for encoding in tokenizer.encode_batch(list(texts))]
     vectors = torch.empty(len(texts), towers.shape.dim)
-    vectors[torch.from_numpy(order)] = torch.cat(found)
+    for rows, tokens, mask in by_length(ids, 256):
+        vectors[torch.from_numpy(rows)] = towers.text(tokens, mask)[0]
     return vectors
 
 

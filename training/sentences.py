@@ -14,8 +14,7 @@ import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from training.data import batches
-from training.padding import padded
+from training.padding import by_length
 from training.text_encoder import TextEncoder, TextShape, load_minilm
 from training.text_pretraining import embed
 
@@ -38,11 +37,9 @@ class SentenceEncoder:
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors (n, 384)."""
         ids = [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
-        # Texts of similar length go together, so that little is computed for padding.
-        order = np.argsort([len(row) for row in ids], kind="stable")
         found = np.empty((len(ids), self._encoder.shape.width), np.float32)
-        for part in batches(len(order), 256):
-            found[order[part]] = embed(self._encoder, *padded([ids[i] for i in order[part]]))
+        for rows, tokens, mask in by_length(ids, 256):
+            found[rows] = embed(self._encoder, tokens, mask)
         return found
 
 

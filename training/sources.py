@@ -25,12 +25,10 @@ _WELL_TOLD = 3
 
 @dataclass(frozen=True)
 class Sources:
-    """What is learnt from and what is held out; `unseen`: captions of pictures not at hand."""
+    """The pictures that are learnt from and those that are held out."""
 
     learnt: list[Picture]
     held: list[Picture]
-    unseen: list[list[str]]
-    general: list[str]
 
     @property
     def pictures(self) -> list[Picture]:
@@ -38,8 +36,8 @@ class Sources:
         return [*self.learnt, *self.held]
 
 
-def read_sources(data: Path, wordnet: Path, general_texts: int, seed: int) -> Sources:
-    """Read what there is below `data`; what is absent is left out."""
+def read_sources(data: Path, seed: int) -> Sources:
+    """The pictures below `data`; what is absent is left out."""
     flickr = data / "flickr8k"
     pictures = _of(flickr / "captions.tsv", flickr / "images")
     kept, held = hold_out(of_split(pictures, "train"), min(500, len(pictures) // 10), seed)
@@ -55,12 +53,26 @@ def read_sources(data: Path, wordnet: Path, general_texts: int, seed: int) -> So
     single = data / "coco_one_caption"
     learnt += _of(single / "captions.tsv", single / "images")
     learnt += [_named(item) for item in read_labelled(data / "imagenet_samples")]
-    return Sources(
-        learnt,
-        aside,
-        _descriptions(data / "multi30k" / "descriptions_en_de.tsv"),
-        _general(wordnet, general_texts, seed) or [t for p in learnt for t in p.captions],
-    )
+    return Sources(learnt, aside)
+
+
+def general_texts(wordnet: Path, count: int, seed: int) -> list[str]:
+    """So many texts of English at large, drawn from WordNet; none without it."""
+    found = texts(read_synsets(wordnet))
+    chosen = np.random.default_rng(seed).permutation(len(found))[:count]
+    return [found[i] for i in sorted(chosen.tolist())]
+
+
+def unseen_captions(data: Path) -> list[list[str]]:
+    """English captions of pictures not at hand, those of one together; none without the file."""
+    file = data / "multi30k" / "descriptions_en_de.tsv"
+    if not file.exists():
+        return []
+    groups: dict[str, list[str]] = {}
+    for row in _rows(file):
+        if row["lang"] == "en":
+            groups.setdefault(row["flickr_id"], []).append(tidy(row["caption"]))
+    return list(groups.values())
 
 
 def is_well_told(picture: Picture) -> bool:
@@ -75,23 +87,6 @@ def _of(captions: Path, images: Path) -> list[Picture]:
 def _named(item: Labelled) -> Picture:
     names = [name.strip() for name in item.class_name.split(",")]
     return Picture(item.path, "train", (f"a photo of a {names[0]}", names[-1]))
-
-
-def _general(wordnet: Path, count: int, seed: int) -> list[str]:
-    found = texts(read_synsets(wordnet))
-    chosen = np.random.default_rng(seed).permutation(len(found))[:count]
-    return [found[i] for i in sorted(chosen.tolist())]
-
-
-def _descriptions(file: Path) -> list[list[str]]:
-    """English descriptions, those of a picture together; none without the file."""
-    if not file.exists():
-        return []
-    groups: dict[str, list[str]] = {}
-    for row in _rows(file):
-        if row["lang"] == "en":
-            groups.setdefault(row["flickr_id"], []).append(tidy(row["caption"]))
-    return list(groups.values())
 
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:

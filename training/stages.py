@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from training.corpus import Corpus, Integers, prepare, read_corpus, read_picture
 from training.efficientnet import load_lite
 from training.recipe import Recipe
 from training.sentences import minilm_folder
-from training.sources import Sources, is_well_told, read_sources
+from training.sources import general_texts, is_well_told, read_sources, unseen_captions
 from training.text_encoder import TextEncoder, load_minilm
 from training.text_pretraining import pretrain, teach
 from training.towers import Towers, TowerShape
@@ -36,12 +36,15 @@ def make_corpus(recipe: Recipe, data: Path, wordnet: Path, seed: int, folder: Pa
     if (folder / _NUMBERS).exists():
         return
     say = _clock()
-    sources = read_sources(data, wordnet, recipe.general_texts, seed)
-    tokenizer, rows = _tokenizer(recipe, sources)
+    sources, unseen = read_sources(data, seed), unseen_captions(data)
+    learnt = [text for picture in sources.learnt for text in picture.captions]
+    general = general_texts(wordnet, recipe.general_texts, seed) or learnt
+    captions = [*learnt, *(text for texts in unseen for text in texts)]
+    tokenizer, rows = _tokenizer(recipe, captions, general)
     prepare(
         sources.pictures,
-        sources.unseen,
-        sources.general,
+        unseen,
+        general,
         tokenizer,
         recipe.side_px,
         seed,
@@ -124,7 +127,7 @@ def train_towers(
     return losses
 
 
-def make_model(recipe: Recipe, data: Path, wordnet: Path, seed: int, out: Path) -> None:
+def make_model(recipe: Recipe, data: Path, seed: int, out: Path) -> None:
     """Stage 3: what ships, in `out/model`."""
     from training.finish import finish
 
@@ -132,7 +135,7 @@ def make_model(recipe: Recipe, data: Path, wordnet: Path, seed: int, out: Path) 
     tokenizer = Tokenizer.from_file(str(corpus_folder / _TOKENIZER))
     towers = Towers(sized(recipe, tokenizer))
     load_weights(towers, out / "towers", "towers")
-    sources = read_sources(data, wordnet, recipe.general_texts, seed)
+    sources = read_sources(data, seed)
     finish(towers.eval(), recipe, sources, tokenizer, seed, out / "model", _clock())
 
 
@@ -171,17 +174,17 @@ def _material(
     )
 
 
-def _tokenizer(recipe: Recipe, sources: Sources) -> tuple[Tokenizer, torch.Tensor | None]:
+def _tokenizer(
+    recipe: Recipe, captions: Sequence[str], general: Sequence[str]
+) -> tuple[Tokenizer, torch.Tensor | None]:
     """The smaller vocabulary, and the rows of MiniLM's that it keeps; None for random ones."""
-    captions = [text for picture in sources.learnt for text in picture.captions]
-    captions += [text for texts in sources.unseen for text in texts]
     limit = recipe.towers.text.max_tokens
     if not recipe.minilm:
-        return wordpiece(learn_tokens([*captions, *sources.general]), limit), None
+        return wordpiece(learn_tokens([*captions, *general]), limit), None
     whole = Tokenizer.from_file(str(minilm_folder() / _TOKENIZER))
     whole.no_padding()
     whole.no_truncation()
-    tokens = choose_tokens(whole, captions, sources.general, recipe.vocabulary)
+    tokens = choose_tokens(whole, captions, general, recipe.vocabulary)
     rows = torch.tensor([whole.token_to_id(token) for token in tokens])
     return wordpiece(tokens, limit), rows
 

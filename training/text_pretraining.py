@@ -105,12 +105,11 @@ def cosine(share: float, warm_up: float) -> float:
 
 def _members(corpus: Corpus) -> list[tuple[int, Integers]]:
     """(0 for captions or 1 for unseen, rows) of each picture with two captions or more."""
-    found: list[tuple[int, Integers]] = []
-    for number, texts in enumerate((corpus.captions, corpus.unseen)):
-        order = np.argsort(texts.owner, kind="stable")
-        cuts = np.flatnonzero(np.diff(texts.owner[order])) + 1
-        found += [(number, rows) for rows in np.split(order, cuts) if len(rows) > 1]
-    return found
+    return [
+        (number, rows)
+        for number, texts in enumerate((corpus.captions, corpus.unseen))
+        for rows in texts.groups()
+    ]
 
 
 def _draw(

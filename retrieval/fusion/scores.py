@@ -73,14 +73,16 @@ def fit_weight(
     relevant: ArrayLike,
     rule: Callable[[float], ScoreFusion] = StandardisedSum,
     weights: Sequence[float] | None = None,
+    cutoffs: Sequence[int] = (1,),
 ) -> float:
     """The weight of `rule` that puts right answers first most often, on lists held out.
 
     `first`, `second` (q, n) are scores of q questions' candidates, `relevant` bool (q, n) marks
-    right ones (a question without any tells nothing). The best recall at 1 wins, among equals the
-    best mean reciprocal rank, and then the smallest weight, which strays least from the first
-    stage. `weights` is the grid; by default one that suits the rule. Ties between candidates
-    count against the right one. Raises ValueError where no question has a right candidate.
+    right ones (a question without any tells nothing). The best recall at 1 wins, or the best sum
+    of the recalls at several `cutoffs`; among equals the best mean reciprocal rank, and then the
+    smallest weight, which strays least from the first stage. `weights` is the grid; by default one
+    that suits the rule. Ties between candidates count against the right one. Raises ValueError
+    where no question has a right candidate.
     """
     similarities = np.asarray(first, dtype=np.float64)
     looked = np.asarray(second, dtype=np.float64)
@@ -93,7 +95,8 @@ def fit_weight(
 
     def quality(weight: float) -> tuple[float, float, float]:
         ranks = _first_right_ranks(rule(weight).fuse(similarities, looked), right)
-        return float((ranks == 1).mean()), float((1.0 / ranks).mean()), -weight
+        recalls = sum(float((ranks <= cutoff).mean()) for cutoff in cutoffs)
+        return recalls, float((1.0 / ranks).mean()), -weight
 
     return max(grid, key=quality)
 

@@ -66,7 +66,7 @@ def run(out: Path) -> list[float]:
 def course(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[float]]:
     out = tmp_path_factory.mktemp("training")
     losses = run(out)
-    make_model(TINY, out / "data", _NOWHERE, 0, out)
+    make_model(TINY, out / "data", 0, out)
     return out, losses
 
 
