@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 # No test may reach for the network, whatever it loads.
 os.environ["HF_HUB_OFFLINE"] = "1"
 from samples.photos import copy_photos
+from tests.support.postgres import PostgresServer, running_server
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -45,3 +47,18 @@ def photo_index(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     index_dir = tmp_path_factory.mktemp("index")
     index_folders([photos], index_dir)
     return index_dir
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server; what asks for it is skipped where none is installed."""
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """The address, with the password, of an empty database that is dropped after the test."""
+    url = postgres_server.new_database()
+    yield url
+    postgres_server.drop_database(url)
