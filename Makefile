@@ -3,8 +3,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 SCRIPTS := $(shell grep -l -e '--tiny' benchmarks/*.py training/*.py examples/*.py 2>/dev/null)
 export HF_HUB_OFFLINE = 1
+# A notice of other programs that is none of a build's business.
+export NO_MKDOCS_2_WARNING = 1
 
-.PHONY: demo test lint scripts clean
+.PHONY: demo test lint scripts site clean
 
 # A venv with mmsearch and all that its tests need.
 $(BIN)/mmsearch: pyproject.toml
@@ -36,6 +38,11 @@ lint: $(BIN)/mmsearch
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m docs.generate --check
+	$(BIN)/mkdocs build --quiet --strict
+
+# The pages of docs/ as a site, in site/.
+site: $(BIN)/mmsearch
+	$(BIN)/mkdocs build --strict
 
 # Each benchmark, training script and example once, on next to nothing.
 scripts: $(BIN)/mmsearch
@@ -43,4 +50,4 @@ scripts: $(BIN)/mmsearch
 		'echo "SCRIPT --tiny"; script=SCRIPT; exec $(BIN)/python -m $$(echo $${script%.py} | tr / .) --tiny'
 
 clean:
-	rm -rf $(VENV) .venv-demo demo
+	rm -rf $(VENV) .venv-demo demo site

@@ -244,7 +244,7 @@ class ItemReading(CatalogBase):
             self._require_known(name, items.c[name].info if name in items.c else {})
         with self._reading() as connection:
             found = connection.execute(text(compiled.statement), compiled.parameters)
-            return np.fromiter(found.scalars(), dtype=np.int64)
+            return np.sort(np.fromiter(found.scalars(), dtype=np.int64))
 
     @property
     def full_text(self) -> FullText:

@@ -33,8 +33,8 @@ class ContrastiveLoss(nn.Module):
         """The mean of both directions' cross-entropies.
 
         Args:
-            pictures: unit vectors, float (n, dim).
-            texts: unit vectors, float (n, dim); row i belongs to row i of `pictures`.
+            images: unit vectors, float (n, dim).
+            texts: unit vectors, float (n, dim); row i belongs to row i of `images`.
             targets: float (n, n), how much text j fits picture i, each row summing to one and
                 the matrix symmetric; None means the identity (only the pair itself fits).
 

@@ -68,9 +68,10 @@ class SearchEngine(Closing):
 
     Pictures that an indexer adds meanwhile are found by the next search, without reopening.
 
-    >>> with SearchEngine.open() as engine:
-    ...     for hit in engine.search("a dog on a beach", k=10):
-    ...         print(hit.score, hit.path)
+    Example:
+        >>> with SearchEngine.open() as engine:
+        ...     for hit in engine.search("a dog on a beach", k=10):
+        ...         print(hit.score, hit.path)
     """
 
     def __init__(self, index: Index) -> None:

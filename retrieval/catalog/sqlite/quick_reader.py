@@ -137,7 +137,7 @@ class QuickReader(Closing):
         rows = self._rows(compiled.statement, compiled.parameters)
         if rows is None:
             return self.full.ids_matching(filter_)
-        return np.fromiter((row[0] for row in rows), dtype=np.int64, count=len(rows))
+        return np.sort(np.fromiter((row[0] for row in rows), dtype=np.int64, count=len(rows)))
 
     @property
     def full_text(self) -> FullText:
