@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import datetime
 from numbers import Real
 from pathlib import Path
@@ -41,6 +40,7 @@ from retrieval.search.encode import QueryEncoder
 from retrieval.search.feedback import Feedback, Marks, key_of
 from retrieval.search.hit import Hit, Hits
 from retrieval.search.live_index import LiveIndex
+from retrieval.search.pages import paged
 from retrieval.search.question import (
     DEFAULT_CANDIDATES,
     MATCHES,
@@ -228,8 +228,11 @@ class SearchEngine(Closing):
         """
         self._check_process()
         check_count("page", page)
-        self._question(as_query(query), page, 0, **options)
-        return self._pages(as_query(query), page, options)
+        asked = as_query(query)
+        self._question(asked, page, 0, **options)
+        return paged(
+            lambda k, offset: self.search_many([asked], k, offset=offset, **options)[0], page
+        )
 
     def browse(self, filter: Filter | str, k: int = 10, *, offset: int = 0) -> Hits:
         """The pictures that fit a condition, the newest first and undated ones last.
@@ -402,17 +405,6 @@ class SearchEngine(Closing):
         self._live.close()
 
     # -- inside -------------------------------------------------------------------------------
-
-    def _pages(self, query: Query, page: int, options: SearchOptions) -> Iterator[Hit]:
-        told: set[int] = set()
-        offset = 0
-        while hits := self.search_many([query], page, offset=offset, **options)[0]:
-            for hit in hits:
-                if hit.item_id not in told:
-                    told.add(hit.item_id)
-                    yield hit if hit.rank == len(told) else replace(hit, rank=len(told))
-            offset += page
-            page *= 2
 
     def _question(
         self,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Unpack
 
 import httpx
@@ -24,6 +23,7 @@ from retrieval.query.query import Query
 from retrieval.search.engine import as_query
 from retrieval.search.explain import Explanation
 from retrieval.search.hit import Hit, Hits
+from retrieval.search.pages import paged
 from retrieval.search.records import hit_from_record
 from retrieval.search.restrict import as_filter
 from retrieval.storage.closing import Closing
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from retrieval.search.similar import Picture
 
 _TIMEOUT_S = 60.0
+# What a server gives at once.
+_LARGEST_PAGE = 500
 _AS_THEY_ARE = ("min_score", "rerank", "candidates", "fusion", "relevant", "fold", "match")
 
 
@@ -89,7 +91,10 @@ class Client(Closing):
     ) -> Iterator[Hit]:
         """As `SearchEngine.iter_hits`."""
         check_count("page", page)
-        return self._pages(as_query(query), page, options)
+        asked = as_query(query)
+        return paged(
+            lambda k, offset: self.search(asked, k, offset=offset, **options), page, _LARGEST_PAGE
+        )
 
     def browse(self, filter: Filter | str, k: int = 10, *, offset: int = 0) -> Hits:
         """As `SearchEngine.browse`."""
@@ -180,18 +185,6 @@ class Client(Closing):
         record |= {"k": k, "offset": offset}
         record.setdefault("fold", False)
         return self._hits(self._post("/api/search", record))
-
-    def _pages(self, query: Query, page: int, options: SearchOptions) -> Iterator[Hit]:
-        told: set[int] = set()
-        offset = 0
-        while hits := self.search(query, page, offset=offset, **options):
-            for hit in hits:
-                if hit.item_id not in told:
-                    told.add(hit.item_id)
-                    yield hit if hit.rank == len(told) else replace(hit, rank=len(told))
-            offset += page
-            # No further than what the server gives at once.
-            page = min(500, page * 2)
 
     def _hits(self, answer: dict[str, Any]) -> Hits:
         return Hits(hit_from_record(record) for record in answer["hits"])
