@@ -1,10 +1,10 @@
-"""Options that keep a command to some of the indexed pictures, read as one filter."""
+"""Options that keep a command to some of the indexed pictures."""
 
 from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,35 +14,70 @@ import click
 if TYPE_CHECKING:
     from retrieval.query.filters import Filter
 
-DATE = click.DateTime(["%Y-%m-%d", "%Y-%m", "%Y"])
+_DATE = click.DateTime(["%Y-%m-%d", "%Y-%m", "%Y"])
+
+
+def paging_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command `-k`, which reaches it as `limit`, and `--offset`."""
+    options = (
+        click.option(
+            "-k",
+            "limit",
+            default=10,
+            show_default=True,
+            type=click.IntRange(min=1),
+            help="How many pictures to answer with.",
+        ),
+        click.option(
+            "--offset",
+            default=0,
+            show_default=True,
+            type=click.IntRange(min=0),
+            help="Leave out so many of the best, for the next page.",
+        ),
+    )
+    return _with(options, command)
+
+
+def restriction_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command `--in`, `--filter`, `--after` and `--before`, as they were typed.
+
+    They reach it as `within`, `filter_text`, `after` and `before`, each None where not given.
+    """
+    options = (
+        click.option(
+            "--in",
+            "within",
+            type=click.Path(),
+            metavar="FOLDER",
+            help="Keep to pictures below a folder.",
+        ),
+        click.option(
+            "--filter",
+            "filter_text",
+            metavar="TEXT",
+            help="Keep to pictures that fit conditions, as camera:X100 or -tag:people.",
+        ),
+        click.option(
+            "--after",
+            type=_DATE,
+            metavar="DATE",
+            help="Keep to pictures taken in 2023, 2023-06 or on 2023-06-01, or later.",
+        ),
+        click.option(
+            "--before", type=_DATE, metavar="DATE", help="Keep to pictures taken before then."
+        ),
+    )
+    return _with(options, command)
 
 
 def restrictable(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command `--in`, `--filter`, `--after` and `--before`, which reach it as `only`.
+    """Give a command the `restriction_options`, which reach it as `only`.
 
-    `only` is a filter that all pictures of interest fit, None where all are.
+    `only` is one filter that all pictures of interest fit, None where all are.
     """
 
-    @click.option(
-        "--in",
-        "within",
-        type=click.Path(),
-        metavar="FOLDER",
-        help="Keep to pictures below a folder.",
-    )
-    @click.option(
-        "--filter",
-        "filter_text",
-        metavar="TEXT",
-        help="Keep to pictures that fit conditions, as camera:X100 or -tag:people.",
-    )
-    @click.option(
-        "--after",
-        type=DATE,
-        metavar="DATE",
-        help="Keep to pictures taken in 2023, 2023-06 or on 2023-06-01, or later.",
-    )
-    @click.option("--before", type=DATE, metavar="DATE", help="Keep to pictures taken before then.")
+    @restriction_options
     @functools.wraps(command)
     def restricted(
         *args: Any,
@@ -55,6 +90,12 @@ def restrictable(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(*args, only=_as_one(within, filter_text, after, before), **options)
 
     return restricted
+
+
+def _with(options: Sequence[Callable[..., Any]], command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 def _as_one(

@@ -16,12 +16,11 @@ from cli.many_questions import Asking, answer_questions
 from cli.output.options import Output, output_options
 from cli.output.records import hit_record
 from cli.question import QuestionCommand, composed, read_question
+from cli.restriction import paging_options, restriction_options
 
 if TYPE_CHECKING:
     from retrieval.search.compose import Fusion
     from retrieval.search.question import Match
-
-DATE = click.DateTime(["%Y-%m-%d", "%Y-%m", "%Y"])
 
 
 @click.command("query", cls=QuestionCommand)
@@ -62,42 +61,8 @@ DATE = click.DateTime(["%Y-%m-%d", "%Y-%m", "%Y"])
     help="What is held against the words: the pictures, the words of their names, folders, titles, "
     "captions and keywords, or both.",
 )
-@click.option(
-    "-k",
-    "limit",
-    default=10,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="How many pictures to answer with.",
-)
-@click.option(
-    "--offset",
-    default=0,
-    show_default=True,
-    type=click.IntRange(min=0),
-    help="Leave out so many of the best, for the next page.",
-)
-@click.option(
-    "--in",
-    "within",
-    type=click.Path(),
-    metavar="FOLDER",
-    help="Keep to pictures below a folder.",
-)
-@click.option(
-    "--filter",
-    "filter_text",
-    metavar="TEXT",
-    help="Keep to pictures that fit conditions, as camera:X100 or -tag:people; they may stand "
-    "among the words as well.",
-)
-@click.option(
-    "--after",
-    type=DATE,
-    metavar="DATE",
-    help="Keep to pictures taken in 2023, 2023-06 or on 2023-06-01, or later.",
-)
-@click.option("--before", type=DATE, metavar="DATE", help="Keep to pictures taken before then.")
+@paging_options
+@restriction_options
 @click.option(
     "--min-score",
     type=float,

@@ -11,7 +11,7 @@ import click
 from cli.exit_codes import NOTHING_FOUND
 from cli.output.answers import print_answers
 from cli.output.terminal import write_json, write_raw_path
-from cli.restriction import restrictable
+from cli.restriction import paging_options, restrictable
 
 if TYPE_CHECKING:
     from retrieval.query.filters import Filter
@@ -19,21 +19,7 @@ if TYPE_CHECKING:
 
 @click.command("similar")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "-k",
-    "limit",
-    default=10,
-    show_default=True,
-    type=click.IntRange(min=1),
-    help="How many pictures to answer with.",
-)
-@click.option(
-    "--offset",
-    default=0,
-    show_default=True,
-    type=click.IntRange(min=0),
-    help="Leave out so many of the nearest, for the next page.",
-)
+@paging_options
 @restrictable
 @click.option(
     "--min-score", type=float, metavar="X", help="Leave out pictures whose cosine is below X."

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import re
 import socket
-import subprocess
-import sys
 from pathlib import Path
 from urllib.parse import unquote_to_bytes, urlsplit
 
@@ -15,37 +13,19 @@ import pytest
 from cli.output.answers import NOTHING, NOTHING_BELOW
 from cli.output.links import linked
 from tests.support.program import mmsearch
+from tests.support.terminals import on_a_terminal
 
-pty = pytest.importorskip("pty", reason="needs terminals as Unix has them")
 LINK = re.compile(rb"\x1b\]8;;(.*?)\x1b\\(.*?)\x1b\]8;;\x1b\\")
 # Dimming, and the line above what is dimmed.
 CUT = re.compile(rb"\x1b\[\d?m|(?:%s|%s)\n" % (NOTHING.encode(), NOTHING_BELOW.encode()))
 ASKED = ("query", "a cup of coffee", "-k", "3")
 
 
-def on_a_terminal(index_dir: Path, *options: str, **variables: str) -> bytes:
-    """What the program prints where its stdout is a terminal."""
-    ours, theirs = pty.openpty()
-    environment = {key: value for key, value in os.environ.items() if key != "TERM"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "cli.main", "--index-dir", str(index_dir), *ASKED, *options],
-        stdout=theirs,
-        stderr=subprocess.PIPE,
-        env=environment | {"TERM": "xterm-256color"} | variables,
-    )
-    os.close(theirs)
-    printed = b""
-    try:
-        while block := os.read(ours, 65536):
-            printed += block
-    except OSError:  # What Linux says at the end of a terminal.
-        pass
-    finally:
-        os.close(ours)
-    assert process.wait(60) == 0
-    assert process.stderr is not None
-    process.stderr.close()
-    return CUT.sub(b"", printed.replace(b"\r\n", b"\n").replace(b"\x1b[0m\n", b"\n"))
+def printed_on_a_terminal(index_dir: Path, *options: str, **variables: str) -> bytes:
+    """What is printed where stdout is a terminal, without what is dimmed and the line above it."""
+    arguments = ("--index-dir", str(index_dir), *ASKED, *options)
+    printed = on_a_terminal(*arguments, **{"TERM": "xterm-256color"} | variables)
+    return CUT.sub(b"", printed.replace(b"\x1b[0m\n", b"\n"))
 
 
 @pytest.mark.parametrize("variables", [{}, {"NO_COLOR": "1"}])
@@ -53,7 +33,7 @@ def test_paths_on_a_terminal_are_links_under_an_unchanged_text(
     photo_index: Path, photos: Path, variables: dict[str, str]
 ) -> None:
     plain = mmsearch(*ASKED, index_dir=photo_index).stdout.encode()
-    shown = on_a_terminal(photo_index, **variables)
+    shown = printed_on_a_terminal(photo_index, **variables)
     assert LINK.sub(rb"\2", shown) == plain
     urls = [urlsplit(url.decode()) for url, _ in LINK.findall(shown)]
     assert len(urls) == 3
@@ -69,12 +49,12 @@ def test_a_pipe_gets_no_links(photo_index: Path) -> None:
 def test_outputs_for_programs_have_no_links_on_a_terminal_either(
     photo_index: Path, option: str
 ) -> None:
-    assert b"\033" not in on_a_terminal(photo_index, option)
+    assert b"\033" not in printed_on_a_terminal(photo_index, option)
 
 
 @pytest.mark.parametrize("terminal", ["dumb", "linux"])
 def test_a_terminal_that_knows_no_links_gets_none(photo_index: Path, terminal: str) -> None:
-    assert b"\033" not in on_a_terminal(photo_index, TERM=terminal)
+    assert b"\033" not in printed_on_a_terminal(photo_index, TERM=terminal)
 
 
 def test_any_name_makes_a_link_of_plain_letters() -> None:
