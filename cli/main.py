@@ -45,6 +45,8 @@ COMMANDS = {
     "upgrade": ("upgrade", "Move the index to another model."),
     "serve": ("serve", "Show the pictures in a browser, and answer programs over HTTP."),
     "mcp": ("mcp", "Let an assistant search, over the Model Context Protocol."),
+    "import": ("import_", "Take in vectors that another program made."),
+    "export": ("export", "Write vectors and facts for other programs."),
     "models": ("models", "List the models that can be used."),
     "eval": ("eval", "Measure how well captions find their pictures."),
     "train-reranker": ("train_reranker", "Train the reranker on your own captions."),

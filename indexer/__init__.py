@@ -6,8 +6,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from indexer.exporting.run import ExportReport, export_index
     from indexer.feedback import forget_feedback, keep_feedback
     from indexer.images import add_images
+    from indexer.importing.report import ImportReport
+    from indexer.importing.run import import_vectors
     from indexer.maintenance.backup import back_up, restore
     from indexer.maintenance.check import CheckReport, check_index
     from indexer.maintenance.findings import Finding
@@ -25,7 +28,11 @@ _LAZY = {
     "CheckReport": "indexer.maintenance.check",
     "Finding": "indexer.maintenance.findings",
     "IndexPreview": "indexer.pipeline.preview",
+    "ExportReport": "indexer.exporting.run",
+    "ImportReport": "indexer.importing.report",
     "IndexReport": "indexer.report",
+    "export_index": "indexer.exporting.run",
+    "import_vectors": "indexer.importing.run",
     "FixReport": "indexer.maintenance.fix",
     "Progress": "indexer.report",
     "back_up": "indexer.maintenance.backup",
@@ -52,8 +59,10 @@ _LAZY = {
 
 __all__ = [
     "CheckReport",
+    "ExportReport",
     "Finding",
     "FixReport",
+    "ImportReport",
     "IndexPreview",
     "IndexReport",
     "Progress",
@@ -64,8 +73,10 @@ __all__ = [
     "back_up",
     "check_index",
     "count_tags",
+    "export_index",
     "fix_index",
     "forget_feedback",
+    "import_vectors",
     "index_folders",
     "keep_feedback",
     "move_root",

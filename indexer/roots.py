@@ -50,6 +50,10 @@ def remove_folder(
                 change.remove_root(root.id)
             left = [root for root in catalog.roots() if root not in inside]
             change.set_removed(with_removed(catalog.removed(), folder, left))
+            elsewhere = catalog.elsewhere()
+            gone = {root.path for root in inside}
+            if not gone.isdisjoint(elsewhere):
+                change.set_elsewhere([path for path in elsewhere if path not in gone])
         if catalog.encoder is not None:
             index.patch_tokens.remove(ids)
             index.refresh_vectors()
@@ -63,7 +67,8 @@ def move_root(
 ) -> int:
     """Say that an indexed folder now lies elsewhere; returns how many pictures went with it.
 
-    Nothing is encoded again. Raises MmsearchError where `old` is no indexed folder, `new` is not
+    Nothing is encoded again. Imported pictures, whose files need not be there until then, are
+    looked for from now on. Raises MmsearchError where `old` is no indexed folder, `new` is not
     there, or `new` overlaps another indexed folder.
     """
     source, target = absolute(old), absolute(new)
@@ -88,6 +93,7 @@ def move_root(
             change.set_root_path(moved.id, target)
             change.set_disks(_moved(catalog.disks(), source, target))
             change.set_removed(_moved(catalog.removed(), source, target))
+            change.set_elsewhere([path for path in catalog.elsewhere() if path != source])
         return catalog.count_items(moved.id)
 
 

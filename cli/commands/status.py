@@ -44,6 +44,7 @@ def status_record(catalog: Catalog, location: IndexDir) -> dict[str, Any]:
     made_by = catalog.encoder
     config_file = current_config().path
     manifest = VectorStore(location.folder).manifest()
+    elsewhere = set(catalog.elsewhere())
     return {
         "index_dir": str(location.folder),
         "config": str(config_file) if config_file is not None else None,
@@ -68,6 +69,7 @@ def status_record(catalog: Catalog, location: IndexDir) -> dict[str, Any]:
                 "path": str(root.path),
                 "pictures": catalog.count_items(root.id),
                 "present": root.path.is_dir(),
+                "elsewhere": root.path in elsewhere,
             }
             for root in catalog.roots()
         ],
@@ -105,8 +107,7 @@ def _status_lines(record: dict[str, Any]) -> list[str]:
         [
             (
                 count(folder["pictures"], "picture"),
-                show_path(Path(folder["path"]))
-                + ("" if folder["present"] else "  (not there now)"),
+                show_path(Path(folder["path"])) + _whereabouts(folder),
             )
             for folder in record["folders"]
         ]
@@ -118,6 +119,12 @@ def _status_lines(record: dict[str, Any]) -> list[str]:
     if failed:
         lines += ["", f"{count(failed, 'file')} failed: `mmsearch status --failures` says why."]
     return lines
+
+
+def _whereabouts(folder: dict[str, Any]) -> str:
+    if folder["elsewhere"]:
+        return "  (imported, files elsewhere)"
+    return "" if folder["present"] else "  (not there now)"
 
 
 def _size(record: dict[str, Any]) -> str:

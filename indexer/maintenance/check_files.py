@@ -33,17 +33,22 @@ class FileCheck:
 def check_files(catalog: Catalog, progress: Progress, *, with_content: bool) -> FileCheck:
     """Look at every picture's file; `with_content` reads those that look unchanged, too."""
     found = FileCheck()
+    elsewhere = set(catalog.elsewhere())
     progress.start(catalog.count_items())
     try:
         for root in catalog.roots():
             stored = catalog.stored_files(root.id)
             if stored and not is_populated(root):
-                found.absent_roots.append(root.path)
+                if root.path not in elsewhere:
+                    found.absent_roots.append(root.path)
                 progress.advance(sum(len(file.item_ids) for file in stored))
                 continue
             for file in stored:
                 _look_at(root.path / file.path, file, found, with_content)
                 progress.advance(len(file.item_ids))
+            if root.path in elsewhere:
+                here = {id_ for file in stored for id_ in file.item_ids}
+                found.missing = [id_ for id_ in found.missing if id_ not in here]
     finally:
         progress.finish()
     return found

@@ -28,6 +28,10 @@ class PlannedRoots:
         """The roots as they would be."""
         return list(self._roots)
 
+    def elsewhere(self) -> list[Path]:
+        """As `Catalog.elsewhere`."""
+        return self._catalog.elsewhere() if self._catalog is not None else []
+
     def known_files(self, root_id: int, below: str = "") -> dict[str, KnownFile]:
         """As `Catalog.known_files`, of a root as it would be."""
         known: dict[str, KnownFile] = {}

@@ -84,14 +84,17 @@ class _Preview:
 
     def of(self, paths: Sequence[str | os.PathLike[str]]) -> IndexPreview:
         removed = left_removed(self._catalog.removed() if self._catalog else [], paths)
+        elsewhere = set(self._catalog.elsewhere() if self._catalog else ())
         work = []
         for target in resolve_targets(self._roots, paths):
+            is_elsewhere = target.root.path in elsewhere
             if is_away(target):
-                self._preview.absent_roots.append(target.root.path)
+                if not is_elsewhere:
+                    self._preview.absent_roots.append(target.root.path)
                 continue
             known = self._roots.known_files(target.root.id, target.below)
             exclusions = exclusions_of(target.root, self._exclude, removed)
-            seen = survey(target, known, exclusions, self._disks)
+            seen = survey(target, known, exclusions, self._disks, is_elsewhere=is_elsewhere)
             self._preview.absent_roots += seen.absent
             work.append(seen)
         lost = _LostFiles(self._catalog, self._disks, _new_sizes(work))

@@ -118,6 +118,7 @@ class _Run:
         self._stop = stop or threading.Event()
         self._decoders = DecoderPool()
         self._disks = Mounts(index.catalog)
+        self._elsewhere = frozenset(index.catalog.elsewhere())
         self.summary = IndexReport()
 
     def index(self, targets: Sequence[Target]) -> None:
@@ -148,13 +149,15 @@ class _Run:
     def _is_there(self, target: Target) -> bool:
         if not is_away(target):
             return True
-        self.summary.absent_roots.append(target.root.path)
+        if target.root.path not in self._elsewhere:
+            self.summary.absent_roots.append(target.root.path)
         return False
 
     def _examine(self, target: Target) -> Survey:
         known = self._catalog.known_files(target.root.id, target.below)
         exclusions = exclusions_of(target.root, self._exclude, self._catalog.removed())
-        seen = survey(target, known, exclusions, self._disks)
+        is_elsewhere = target.root.path in self._elsewhere
+        seen = survey(target, known, exclusions, self._disks, is_elsewhere=is_elsewhere)
         self.summary.absent_roots += seen.absent
         if seen.is_there:
             self._disks.note(target, seen.found)

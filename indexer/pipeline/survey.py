@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from indexer.pipeline.diff import ScanDiff, compare
@@ -41,18 +41,24 @@ def survey(
     known: Mapping[str, KnownFile],
     exclusions: Exclusions,
     disks: Mounts | None = None,
+    *,
+    is_elsewhere: bool = False,
 ) -> Survey:
     """Scan a target and compare; `disks` are those that the catalogue remembers, if there is one.
 
-    Opens no picture and changes nothing.
+    Pictures of a root that `is_elsewhere` need no file: none of them counts as gone. Opens no
+    picture and changes nothing.
     """
     found = scan(target.root.path, target.below, exclusions)
     if found.is_empty and not target.below and known:
         # An empty folder where pictures were is most likely a mount point without its disk.
         nothing = Scan()
-        return Survey(target, nothing, {}, compare(nothing, {}), [target.root.path], False)
+        absent = [] if is_elsewhere else [target.root.path]
+        return Survey(target, nothing, {}, compare(nothing, {}), absent, False)
     differences = compare(found, known)
-    absent: list[Path] = []
+    if is_elsewhere:
+        return Survey(target, found, known, replace(differences, vanished={}, mended=[]), [])
+    absent = []
     if disks is not None:
         differences, absent = keep_offline(target, differences, disks)
     return Survey(target, found, known, differences, absent)

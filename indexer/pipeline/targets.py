@@ -88,14 +88,19 @@ def _deepest_around(roots: Sequence[Root], path: Path) -> Root | None:
 
 
 def _take_in_inner_roots(catalog: Catalog | PlannedRoots, outer: Root) -> None:
-    """Make roots inside this one part of it, save those whose disk is not there just now.
+    """Make roots inside this one part of it, save those whose files may well not be there.
 
-    Taken in, the pictures of an absent disk would look as if their files had been deleted.
+    Taken in, the pictures of an absent disk, and those that were imported from elsewhere, would
+    look as if their files had been deleted.
     """
+    elsewhere = catalog.elsewhere()
     inner = [
         root
         for root in catalog.roots()
-        if root.id != outer.id and _holds(outer.path, root.path) and is_populated(root)
+        if root.id != outer.id
+        and _holds(outer.path, root.path)
+        and root.path not in elsewhere
+        and is_populated(root)
     ]
     if inner:
         with catalog.transaction() as change:

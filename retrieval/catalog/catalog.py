@@ -36,7 +36,14 @@ from retrieval.catalog.sqlite.connection import (
     raw_connection,
     sqlite_engine,
 )
-from retrieval.catalog.transaction import DISKS, PATCH_TOKENS, REMOVED, WriteTransaction, put_info
+from retrieval.catalog.transaction import (
+    DISKS,
+    ELSEWHERE,
+    PATCH_TOKENS,
+    REMOVED,
+    WriteTransaction,
+    put_info,
+)
 from retrieval.encoders.space import EmbeddingSpace
 from retrieval.errors import (
     CatalogError,
@@ -210,6 +217,10 @@ class Catalog(ItemReading, EmbeddingReading, ContentReading, SavedSearches, Mark
     def removed(self) -> list[Path]:
         """Files and folders inside of roots that were removed and are to stay out, as paths."""
         return self._paths(REMOVED)
+
+    def elsewhere(self) -> list[Path]:
+        """Roots of imported pictures, as paths: their files need not be on this machine."""
+        return self._paths(ELSEWHERE)
 
     # -- whether it is sound ------------------------------------------------------------------
 

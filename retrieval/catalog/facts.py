@@ -12,7 +12,7 @@ from typing import Any
 
 from retrieval.images.facts import ImageMetadata
 
-TEXT_KINDS = ("title", "caption", "creator", "copyright")
+TEXT_KINDS = ("title", "caption", "creator", "copyright", "url")
 KEYWORDS = "keywords"
 # The source of tags that stand in the file itself.
 FROM_FILE = "file"

@@ -54,6 +54,7 @@ _KEYS_A_STATEMENT = 10_000
 PATCH_TOKENS = "patch_tokens"
 DISKS = "disks"
 REMOVED = "removed"
+ELSEWHERE = "elsewhere"
 
 
 class WriteTransaction:
@@ -142,6 +143,10 @@ class WriteTransaction:
     def set_removed(self, paths: Sequence[Path]) -> None:
         """Remember which files and folders of the roots are to stay out of the index."""
         self._put_info(REMOVED, json.dumps([str(path) for path in paths]))
+
+    def set_elsewhere(self, folders: Sequence[Path]) -> None:
+        """Remember which roots hold pictures whose files need not be on this machine."""
+        self._put_info(ELSEWHERE, json.dumps([str(folder) for folder in folders]))
 
     def set_vector_index_choice(self, choice: str) -> None:
         """Keep which kind of vector index its owner wants, see `retrieval.vectors.faiss.kinds`."""

@@ -34,6 +34,7 @@ class ImageMetadata:
         creator: Who took the picture.
         copyright: Who holds the rights, and which.
         software: The program that wrote the picture, or the firmware of the camera.
+        url: Where the picture is on the web; of pictures that were imported with their address.
     """
 
     taken_at: datetime | None = None
@@ -56,6 +57,7 @@ class ImageMetadata:
     creator: str | None = None
     copyright: str | None = None
     software: str | None = None
+    url: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """What is known, by name, as JSON takes it: times as ISO 8601."""

@@ -56,7 +56,7 @@ from retrieval.catalog.schema import (
 )
 from retrieval.catalog.sqlite.connection import as_mmsearch_error
 from retrieval.catalog.sqlite.pages import Value, index_rows, leaf_rows
-from retrieval.catalog.transaction import DISKS, REMOVED
+from retrieval.catalog.transaction import DISKS, ELSEWHERE, REMOVED
 from retrieval.errors import CatalogError
 from retrieval.storage.disk import delete_database
 
@@ -349,7 +349,7 @@ def _settle(
     ).fetchone()
     known = int(generation) if generation.isdecimal() and int(generation) >= latest else None
     facts["generation"] = str((known or latest) + 1)
-    for key in (DISKS, REMOVED):
+    for key in (DISKS, REMOVED, ELSEWHERE):
         try:
             json.loads(facts.get(key, "[]"))
         except ValueError:

@@ -1,0 +1,1 @@
+"""The index's vectors and facts as files that other programs read."""

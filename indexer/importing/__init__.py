@@ -1,0 +1,1 @@
+"""Vectors that other programs made, taken into an index without encoding anything."""
