@@ -24,10 +24,10 @@ from pathlib import Path
 from benchmarks.filled_index import fill_rows, fill_tokens
 from benchmarks.installed import environment
 from benchmarks.real_shaped import between_neighbours, load_real
+from benchmarks.support.results import publish
 from retrieval.catalog import Catalog
 from retrieval.vectors.faiss.store import Manifest, VectorStore
 
-RESULT = Path(__file__).parent / "results" / "cold_start.md"
 _SLOWEST = 8
 
 
@@ -70,10 +70,7 @@ def main() -> None:
             ),
         ]
         page = report(timings, manifest, slowest_imports(question))
-    print(page)
-    if not options.tiny:
-        RESULT.parent.mkdir(exist_ok=True)
-        RESULT.write_text(page, "utf-8")
+    publish(page, "cold_start", keep=not options.tiny)
 
 
 def fill_index(

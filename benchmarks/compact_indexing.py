@@ -26,8 +26,7 @@ from benchmarks.open_clip_indexing import (
     peers,
     photographs,
 )
-
-RESULT = Path(__file__).parent / "results" / "compact_indexing.md"
+from benchmarks.support.results import publish
 
 
 def main() -> None:
@@ -47,10 +46,7 @@ def main() -> None:
         library = linked(folder, count, Path(scratch))
         both = [compact(), *peers(options)]
         page = report(in_turn(dict.fromkeys(both, library), rounds, Path(scratch)))
-    print(page)
-    if not options.tiny:
-        RESULT.parent.mkdir(exist_ok=True)
-        RESULT.write_text(page, "utf-8")
+    publish(page, "compact_indexing", keep=not options.tiny)
 
 
 def report(runs: Mapping[Contender, Sequence[Run]]) -> str:

@@ -20,15 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.indexing import machine
+from benchmarks.support.captioned import add_captioned_options, captioned_photos
+from benchmarks.support.results import publish
 from indexer import index_folders
-from retrieval.evaluation.captions import read_captions
 from retrieval.query.query import Query
 from retrieval.search.compose import FUSIONS, Fusion
 from retrieval.search.engine import SearchEngine
 from retrieval.search.hit import Hit
-from samples.photos import CAPTIONS, copy_photos
 
-RESULT = Path(__file__).parent / "results" / "composed.md"
 TOP = 10
 SCENES = {
     "a beach": "beach", "a street": "street", "a kitchen": "kitchen", "a table": "table",
@@ -147,26 +146,16 @@ def report(pictures: Captioned, fewest: int, pairs: int) -> str:
 def main() -> None:
     """Measure, and write the result as Markdown; with --tiny print it only."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--images", type=Path)
-    parser.add_argument("--captions", type=Path, default=CAPTIONS)
+    add_captioned_options(parser)
     parser.add_argument("--tiny", action="store_true", help="a quick look, nothing is written")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        images = options.images
-        if images is None:
-            images = Path(folder) / "photos"
-            copy_photos(images)
-        index_folders([images], Path(folder) / "index")
-        captions = {
-            Path(image.name).name: tuple(image.captions)
-            for image in read_captions(options.captions)
-        }
+        photos = captioned_photos(options, Path(folder))
+        index_folders([photos.images], Path(folder) / "index")
+        captions = {Path(image.name).name: tuple(image.captions) for image in photos.pictures}
         with SearchEngine.open(Path(folder) / "index") as engine:
             page = report(Captioned(engine, captions), 1 if options.tiny else 15, 300)
-    print(page)
-    if not options.tiny:
-        RESULT.parent.mkdir(exist_ok=True)
-        RESULT.write_text(page, "utf-8")
+    publish(page, "composed", keep=not options.tiny)
 
 
 if __name__ == "__main__":

@@ -28,12 +28,12 @@ from pathlib import Path
 
 from benchmarks.faults.library import paint, require_sound
 from benchmarks.indexing import machine
+from benchmarks.support.results import publish
 from indexer import index_folders
 from retrieval import SearchEngine
 from retrieval.errors import IndexBusyError, IndexMissingError
 from tests.support.small_encoder import ColorEncoder
 
-RESULT = Path(__file__).parent / "results" / "concurrency.md"
 _ADDED_A_ROUND = 8
 _KILLED_EVERY_S = 5.0
 _PAUSE_S = 0.05
@@ -63,9 +63,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         seen, kills, pictures = run_together(Path(folder), readers, seconds)
     page = report(seen, kills, pictures, readers, seconds)
-    print(page)
-    if not options.tiny:
-        RESULT.write_text(page, "utf-8")
+    publish(page, "concurrency", keep=not options.tiny)
     if any(one.wrong for one in seen):
         sys.exit(1)
 

@@ -32,8 +32,8 @@ from benchmarks.faults.trials import (
     tally_table,
 )
 from benchmarks.indexing import machine
+from benchmarks.support.results import publish
 
-RESULT = Path(__file__).parent / "results" / "disk_faults.md"
 FILES = ("", "catalog", "tokens", "vectors")
 # 1 would be a failure that nobody thought of; 6 is a catalogue that cannot be opened, or seems
 # damaged while the disk gives back errors in place of its pages.
@@ -76,9 +76,7 @@ def main() -> None:
             Path(folder), layer, 8 if options.tiny else options.faults, options.seed
         )
     page = report(tally, injected, time.monotonic() - started)
-    print(page)
-    if not options.tiny:
-        RESULT.write_text(page, "utf-8")
+    publish(page, "disk_faults", keep=not options.tiny)
     if tally.wrong:
         sys.exit(1)
 

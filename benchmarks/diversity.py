@@ -12,65 +12,39 @@ broad question show.
 from __future__ import annotations
 
 import argparse
-import io
 import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageEnhance
+from PIL import Image
 
 from benchmarks.composed import SCENES, THINGS
 from benchmarks.indexing import machine
+from benchmarks.support.captioned import add_captioned_options, captioned_photos
+from benchmarks.support.made_copies import Change, compressed, copy_name, cropped, moved, origin_of
+from benchmarks.support.results import publish
 from indexer import index_folders
-from retrieval.evaluation.captions import CaptionedImage, read_captions
+from retrieval.evaluation.captions import CaptionedImage
 from retrieval.query.query import Query
 from retrieval.search.engine import SearchEngine
 from retrieval.search.fold import FoldRule, rule_for
 from retrieval.search.hit import Hit
-from samples.photos import CAPTIONS, copy_photos
 
-RESULT = Path(__file__).parent / "results" / "diversity.md"
 TOP = 10
 BALANCES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.3)
 _TAKEN_AT = 0x9003
 _EXIF_FACTS = 0x8769
-_MARK = "__"
-
-Change = Callable[[Image.Image, np.random.Generator], Image.Image]
-
-
-def _crop(image: Image.Image, share: float, rng: np.random.Generator) -> Image.Image:
-    width, height = (int(side * share) for side in image.size)
-    left = int((image.width - width) * rng.random())
-    top = int((image.height - height) * rng.random())
-    return image.crop((left, top, left + width, top + height))
-
-
-def _recompressed(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    out = io.BytesIO()
-    image.save(out, "JPEG", quality=40)
-    return Image.open(out)
-
-
-def _moved(
-    image: Image.Image, rng: np.random.Generator, degrees: float, share: float
-) -> Image.Image:
-    turned = image.rotate(rng.uniform(-degrees, degrees), Image.Resampling.BICUBIC)
-    lit = ImageEnhance.Brightness(_crop(turned, share, rng))
-    return lit.enhance(rng.uniform(0.85, 1.15))
-
-
 COPIES: dict[str, Change] = {
     "resized": lambda image, rng: image.resize((image.width * 2 // 3, image.height * 2 // 3)),
-    "recompressed": _recompressed,
-    "cropped": lambda image, rng: _crop(image, 0.9, rng),
+    "recompressed": lambda image, rng: compressed(image, 40),
+    "cropped": lambda image, rng: cropped(image, 0.9, rng),
 }
 BURST: dict[str, Change] = {
-    "burst1": lambda image, rng: _moved(image, rng, 3, 0.92),
-    "burst2": lambda image, rng: _moved(image, rng, 5, 0.85),
+    "burst1": lambda image, rng: moved(image, rng.uniform(-3, 3), 0.92, rng),
+    "burst2": lambda image, rng: moved(image, rng.uniform(-5, 5), 0.85, rng),
 }
 
 
@@ -90,7 +64,7 @@ def make_collection(
             continue
         for kind, change in {**COPIES, **BURST}.items():
             own = taken + timedelta(seconds=5) if kind in BURST else None
-            _save(change(image, rng), folder / f"{name.stem}{_MARK}{kind}.jpg", own)
+            _save(change(image, rng), folder / f"{copy_name(name.stem, kind)}.jpg", own)
 
 
 def _save(image: Image.Image, path: Path, taken: datetime | None) -> None:
@@ -100,25 +74,19 @@ def _save(image: Image.Image, path: Path, taken: datetime | None) -> None:
     image.convert("RGB").save(path, quality=95, exif=exif)
 
 
-def original(path: Path) -> str:
-    """The name of the picture that this one is, or was made of."""
-    return path.stem.split(_MARK)[0]
-
-
 def fold_table(engine: SearchEngine) -> list[str]:
     """Shares that fold with their original, and pairs of other pictures that do, by threshold."""
     hits = engine.browse("-name:nothing", k=1_000_000)
     vectors = engine.vectors_of(hits)
-    names = [hit.path.stem for hit in hits]
-    place = {name: number for number, name in enumerate(names)}
-    plain = [number for number, name in enumerate(names) if _MARK not in name]
+    origins = [origin_of(hit.path) for hit in hits]
+    place = {name: number for number, (name, kind) in enumerate(origins) if not kind}
+    plain = list(place.values())
     others = vectors[plain] @ vectors[plain].T
     between = others[np.triu_indices(len(plain), 1)]
     cosines: dict[str, list[float]] = {}
-    for name, vector in zip(names, vectors, strict=True):
-        if _MARK in name:
-            own, kind = name.split(_MARK)
-            cosines.setdefault(kind, []).append(float(vector @ vectors[place[own]]))
+    for (name, kind), vector in zip(origins, vectors, strict=True):
+        if kind:
+            cosines.setdefault(kind, []).append(float(vector @ vectors[place[name]]))
     kinds = [*COPIES, *BURST]
     lines = [
         f"| cosine from | {' | '.join(kinds)} | pairs of others, in a million |",
@@ -134,7 +102,7 @@ def fold_table(engine: SearchEngine) -> list[str]:
 
 def ndcg(hits: Sequence[Hit], right: str, relevant: int, *, once: bool) -> float:
     """nDCG@10 of one question; with `once`, only the first picture of a family counts."""
-    gains = np.array([original(hit.path) == right for hit in hits[:TOP]], dtype=float)
+    gains = np.array([origin_of(hit.path)[0] == right for hit in hits[:TOP]], dtype=float)
     if once:
         gains[np.flatnonzero(gains)[1:]] = 0
     discounts = 1 / np.log2(np.arange(2, TOP + 2))
@@ -164,7 +132,7 @@ def ndcg_table(
                 (
                     ndcg(hits, right, relevant, once=False),
                     ndcg(hits, right, relevant, once=True),
-                    len({original(hit.path) for hit in hits}),
+                    len({origin_of(hit.path)[0] for hit in hits}),
                 )
                 for (right, _), hits in zip(captions, found, strict=True)
             ]
@@ -199,11 +167,11 @@ def balance_table(engine: SearchEngine, captions: dict[str, tuple[str, ...]]) ->
             if not there:
                 continue
             hits = engine.search(Query.of(thing), k=TOP, rerank="off", diverse=balance)
-            names = {original(hit.path) for hit in hits}
+            names = {origin_of(hit.path)[0] for hit in hits}
             vectors = engine.vectors_of(hits)
             rows.append(
                 (
-                    np.mean([original(hit.path) in relevant for hit in hits]),
+                    np.mean([origin_of(hit.path)[0] in relevant for hit in hits]),
                     np.mean([bool(scene & names) for scene in there]),
                     (vectors @ vectors.T)[np.triu_indices(len(hits), 1)].mean(),
                 )
@@ -242,23 +210,14 @@ def report(pictures: Sequence[CaptionedImage], images: Path, folder: Path, repea
 def main() -> None:
     """Measure, and write the result as Markdown; with --tiny print it only."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--images", type=Path)
-    parser.add_argument("--captions", type=Path, default=CAPTIONS)
-    parser.add_argument("--split")
+    add_captioned_options(parser)
     parser.add_argument("--tiny", action="store_true", help="a quick look, nothing is written")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        images = options.images
-        if images is None:
-            images = Path(folder) / "samples"
-            copy_photos(images)
-        pictures = read_captions(options.captions, split=options.split)
-        repeated = 4 if options.tiny else min(200, len(pictures) // 4)
-        page = report(pictures, images, Path(folder) / "made", repeated)
-    print(page)
-    if not options.tiny:
-        RESULT.parent.mkdir(exist_ok=True)
-        RESULT.write_text(page, "utf-8")
+        photos = captioned_photos(options, Path(folder))
+        repeated = 4 if options.tiny else min(200, len(photos.pictures) // 4)
+        page = report(photos.pictures, photos.images, Path(folder) / "made", repeated)
+    publish(page, "diversity", keep=not options.tiny)
 
 
 if __name__ == "__main__":

@@ -10,47 +10,31 @@ burst: none of these is a copy. All are indexed among the rest and looked for.
 from __future__ import annotations
 
 import argparse
-import io
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageEnhance
+from PIL import Image, ImageDraw
 
 from benchmarks.indexing import machine
+from benchmarks.support.captioned import sample_photos
+from benchmarks.support.made_copies import Change, compressed, copy_name, cropped, moved, origin_of
+from benchmarks.support.results import publish
 from indexer import index_folders
 from retrieval.images.formats import is_supported
 from retrieval.organise.duplicates import Duplicates
 from retrieval.search.engine import SearchEngine
-from samples.photos import copy_photos
 
-RESULT = Path(__file__).parent / "results" / "duplicates.md"
 COPIES = 1000
-_MARK = "__"
 _MOMENT = "moment"
-
-Change = Callable[[Image.Image, np.random.Generator], Image.Image]
-
-
-def _part(image: Image.Image, share: float, rng: np.random.Generator) -> Image.Image:
-    width, height = (int(side * share) for side in image.size)
-    left = int((image.width - width) * rng.random())
-    top = int((image.height - height) * rng.random())
-    return image.crop((left, top, left + width, top + height))
 
 
 def _resized(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     share = rng.uniform(0.35, 0.8)
     return image.resize((int(image.width * share), int(image.height * share)))
-
-
-def _compressed(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    out = io.BytesIO()
-    image.save(out, "JPEG", quality=int(rng.integers(20, 60)))
-    return Image.open(out)
 
 
 def _marked(image: Image.Image, rng: np.random.Generator) -> Image.Image:
@@ -64,15 +48,13 @@ def _marked(image: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 
 def _next_moment(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    degrees = rng.choice([-1, 1]) * rng.uniform(2, 5)
-    moved = _part(image.rotate(degrees, Image.Resampling.BICUBIC), 0.9, rng)
-    return ImageEnhance.Brightness(moved).enhance(rng.uniform(0.85, 1.15))
+    return moved(image, rng.choice([-1, 1]) * rng.uniform(2, 5), 0.9, rng)
 
 
 KINDS: dict[str, Change] = {
     "resized": _resized,
-    "compressed": _compressed,
-    "cropped": lambda image, rng: _part(image, 0.8, rng),
+    "compressed": lambda image, rng: compressed(image, int(rng.integers(20, 60))),
+    "cropped": lambda image, rng: cropped(image, 0.8, rng),
     "mirrored": lambda image, rng: image.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
     "marked": _marked,
 }
@@ -91,15 +73,7 @@ def make_collection(pictures: Sequence[Path], folder: Path, repeated: int) -> No
             changes = {_MOMENT: _next_moment}
         for kind, change in changes.items():
             copy = change(image, rng).convert("RGB")
-            copy.save(folder / f"{path.stem}{_MARK}{kind}.jpg", quality=90)
-
-
-def _family(path: Path) -> str:
-    return path.stem.split(_MARK)[0]
-
-
-def _kind(path: Path) -> str:
-    return path.stem.split(_MARK)[1] if _MARK in path.stem else ""
+            copy.save(folder / f"{copy_name(path.stem, kind)}.jpg", quality=90)
 
 
 def table(found: Duplicates, made: int) -> list[str]:
@@ -107,15 +81,17 @@ def table(found: Duplicates, made: int) -> list[str]:
     together: Counter[str] = Counter()
     right = wrong = moments = others = 0
     for group in found.groups:
-        paths = [group.best.path, *(copy.path for copy in group.others)]
-        plain = {path.stem for path in paths if not _kind(path)}
-        together.update(_kind(path) for path in paths if _kind(path) and _family(path) in plain)
-        for copy in group.others:
-            ours = _family(copy.path) == _family(group.best.path)
-            is_moment = _MOMENT in (_kind(copy.path), _kind(group.best.path))
-            right += ours and not is_moment
-            moments += ours and is_moment
-            others += not ours
+        best, best_kind = origin_of(group.best.path)
+        copies = [origin_of(copy.path) for copy in group.others]
+        plain = {name for name, kind in [(best, best_kind), *copies] if not kind}
+        together.update(
+            kind for name, kind in [(best, best_kind), *copies] if kind and name in plain
+        )
+        for name, kind in copies:
+            is_moment = _MOMENT in (kind, best_kind)
+            right += name == best and not is_moment
+            moments += name == best and is_moment
+            others += name != best
         wrong = moments + others
     lines = [
         "| copies | made | found together with their original | recall |",
@@ -148,7 +124,7 @@ def report(pictures: Sequence[Path], folder: Path, repeated: int) -> str:
         " and ".join(sorted({group.best.path.stem, copy.path.stem}))
         for group in found.groups
         for copy in group.others
-        if _family(copy.path) != _family(group.best.path)
+        if origin_of(copy.path)[0] != origin_of(group.best.path)[0]
     ]
     lines = [
         "# Duplicates\n",
@@ -164,23 +140,17 @@ def report(pictures: Sequence[Path], folder: Path, repeated: int) -> str:
 def main() -> None:
     """Measure, and write the result as Markdown; with --tiny print it only."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--images", type=Path)
+    parser.add_argument("--images", type=Path, help="by default the sample photographs")
     parser.add_argument("--limit", type=int, default=5000, help="take at most so many pictures")
     parser.add_argument("--tiny", action="store_true", help="a quick look, nothing is written")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        images = options.images
-        if images is None:
-            images = Path(folder) / "samples"
-            copy_photos(images)
-        pictures = sorted(path for path in images.iterdir() if is_supported(path))
+        images = sample_photos(options.images, Path(folder))
+        pictures = sorted(path for path in images.iterdir() if is_supported(path.name))
         pictures = pictures[: options.limit]
         repeated = 3 if options.tiny else min(COPIES // len(KINDS), len(pictures) // 2)
         page = report(pictures, Path(folder) / "made", repeated)
-    print(page)
-    if not options.tiny:
-        RESULT.parent.mkdir(exist_ok=True)
-        RESULT.write_text(page, "utf-8")
+    publish(page, "duplicates", keep=not options.tiny)
 
 
 if __name__ == "__main__":

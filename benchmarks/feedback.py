@@ -28,14 +28,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.indexing import machine
+from benchmarks.support.captioned import add_captioned_options, captioned_photos
+from benchmarks.support.results import publish
 from indexer import index_folders
-from retrieval.evaluation.captions import CaptionedImage, read_captions
+from retrieval.evaluation.captions import CaptionedImage
 from retrieval.query.query import Query
 from retrieval.search.engine import SearchEngine
 from retrieval.search.feedback import RIGHT_WEIGHT, WRONG_WEIGHT, Feedback
-from samples.photos import CAPTIONS, copy_photos
 
-RESULT = Path(__file__).parent / "results" / "feedback.md"
 MARKED = 10
 TOP = 10
 MOST_PAIRS = 60
@@ -245,30 +245,18 @@ def report(engine: SearchEngine, asked: Sequence[Topic], marks: int = MARKED) ->
 def main() -> None:
     """Measure, and write the result as Markdown; with --tiny print it only."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--images", type=Path)
-    parser.add_argument("--captions", type=Path, default=CAPTIONS)
-    parser.add_argument("--split")
+    add_captioned_options(parser)
     parser.add_argument("--tiny", action="store_true", help="a quick look, nothing is written")
     options = parser.parse_args()
-    pictures = read_captions(options.captions, split=options.split)
     with tempfile.TemporaryDirectory() as folder:
-        photos = Path(folder) / "photos"
-        if options.images is None:
-            copy_photos(photos)
-        else:
-            photos.mkdir()
-            for image in pictures:
-                (photos / Path(image.name).name).symlink_to((options.images / image.name).resolve())
-        index_folders([photos], Path(folder) / "index")
+        photos = captioned_photos(options, Path(folder))
+        index_folders([photos.alone(Path(folder) / "photos")], Path(folder) / "index")
         with SearchEngine.open(Path(folder) / "index") as engine:
             if options.tiny:
-                page = report(engine, topics(pictures, 2, 18, captions=1)[:3], marks=1)
+                page = report(engine, topics(photos.pictures, 2, 18, captions=1)[:3], marks=1)
             else:
-                page = report(engine, topics(pictures, 20, 150))
-    print(page)
-    if not options.tiny:
-        RESULT.parent.mkdir(exist_ok=True)
-        RESULT.write_text(page, "utf-8")
+                page = report(engine, topics(photos.pictures, 20, 150))
+    publish(page, "feedback", keep=not options.tiny)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import numpy as np
 
 from benchmarks.filled_index import ImageRow, fill_rows
 from benchmarks.indexing import machine
+from benchmarks.support.results import publish
 from retrieval.catalog import Catalog, FileFacts, ItemFacts
 from retrieval.encoders.base import Vectors
 from retrieval.encoders.compact import CompactEncoder
@@ -27,7 +28,6 @@ from retrieval.query import filters as f
 from retrieval.search.engine import SearchEngine
 from retrieval.vectors.faiss.store import VectorStore
 
-RESULT = Path(__file__).parent / "results" / "filters.md"
 BEGIN, DAYS = datetime(2000, 1, 1), 10_000
 CAMERAS = ("X100", "EOS R5", "iPhone 12", "Pixel 8", "D750")
 ROUNDS = 15
@@ -137,10 +137,7 @@ def main() -> None:
             pages.append(report(size, measure(Path(folder) / "index")))
     pages.append(f"Machine: {machine()}.\n")
     page = "\n".join(pages)
-    print(page)
-    if not options.tiny:
-        RESULT.parent.mkdir(exist_ok=True)
-        RESULT.write_text(page, "utf-8")
+    publish(page, "filters", keep=not options.tiny)
 
 
 if __name__ == "__main__":

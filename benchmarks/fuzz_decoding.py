@@ -28,6 +28,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from benchmarks.indexing import machine
+from benchmarks.support.results import publish
 from retrieval.errors import ImageError
 from retrieval.images.decoder_pool import DecoderPool
 from retrieval.images.preprocess import Preprocessing
@@ -35,7 +36,6 @@ from retrieval.images.worker import DecodingLimits
 from samples.photos import copy_photos
 from tests.support.raw_photos import deep_rgb_tiff, dng
 
-RESULT = Path(__file__).parent / "results" / "fuzz_decoding.md"
 LIMITS = DecodingLimits(cpu_s=10, memory_bytes=2**30)
 _PREPROCESSING = Preprocessing(288, "squash", "bicubic")
 _SIZE = (192, 144)
@@ -77,9 +77,7 @@ def main() -> None:
     finally:
         decoders.close()
     page = report(fuzzed, options.seed, decoders.deaths, time.perf_counter() - started)
-    print(page)
-    if options.only is None and not options.tiny:
-        RESULT.write_text(page, "utf-8")
+    publish(page, "fuzz_decoding", keep=options.only is None and not options.tiny)
 
 
 def fuzz(sources: dict[str, list[bytes]], seed: int, number: int, decoders: DecoderPool) -> Outcome:

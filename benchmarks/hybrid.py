@@ -23,17 +23,16 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.indexing import machine
+from benchmarks.support.captioned import add_captioned_options, captioned_photos
+from benchmarks.support.results import publish
 from indexer import index_folders
 from retrieval.catalog import Catalog, FileFacts
-from retrieval.evaluation.captions import read_captions
 from retrieval.images.facts import NO_METADATA, ImageMetadata
 from retrieval.search.compose import reciprocal_ranks
 from retrieval.search.engine import SearchEngine
 from retrieval.search.question import Match
 from retrieval.search.words import words_of
-from samples.photos import CAPTIONS, copy_photos
 
-RESULT = Path(__file__).parent / "results" / "hybrid.md"
 RANKS = (1, 5, 10)
 # How deep the rankings go that are fused for comparison.
 DEPTH = 100
@@ -186,29 +185,16 @@ def report(index: Path, captions: Captions, count: int) -> str:
 def main() -> None:
     """Measure, and write the result as Markdown; with --tiny print it only."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--images", type=Path)
-    parser.add_argument("--captions", type=Path, default=CAPTIONS)
-    parser.add_argument("--split", help="of the captions file, by default all of it")
+    add_captioned_options(parser)
     parser.add_argument("--questions", type=int, default=500)
     parser.add_argument("--tiny", action="store_true", help="a quick look, nothing is written")
     options = parser.parse_args()
-    found = read_captions(options.captions, split=options.split)
-    captions = {Path(image.name).name: image.captions for image in found}
     with tempfile.TemporaryDirectory() as folder:
-        photos = Path(folder) / "photos"
-        if options.images is None:
-            copy_photos(photos)
-        else:
-            photos.mkdir()
-            for image in found:
-                shutil.copyfile(options.images / image.name, photos / Path(image.name).name)
-        captions = {name: texts for name, texts in captions.items() if (photos / name).exists()}
-        index_folders([photos], Path(folder) / "index")
+        photos = captioned_photos(options, Path(folder))
+        captions = {Path(image.name).name: image.captions for image in photos.pictures}
+        index_folders([photos.alone(Path(folder) / "photos")], Path(folder) / "index")
         page = report(Path(folder) / "index", captions, 5 if options.tiny else options.questions)
-    print(page)
-    if not options.tiny:
-        RESULT.parent.mkdir(exist_ok=True)
-        RESULT.write_text(page, "utf-8")
+    publish(page, "hybrid", keep=not options.tiny)
 
 
 if __name__ == "__main__":

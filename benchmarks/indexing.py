@@ -28,6 +28,7 @@ from PIL import Image
 
 from benchmarks.installed import environment
 from benchmarks.memory import FamilyPeak
+from benchmarks.support.results import publish
 from indexer.pipeline.run import BATCH_SIZE
 from indexer.pipeline.scan import scan
 from retrieval.catalog import Catalog, FileFacts, ItemFacts
@@ -36,7 +37,6 @@ from retrieval.errors import ImageError
 from retrieval.images.decode import read_image, to_pixels
 from samples.photos import copy_photos
 
-RESULT = Path(__file__).parent / "results" / "indexing.md"
 STAGES = ("scan", "read", "decode", "resize", "encode", "write")
 REPOSITORY = Path(__file__).resolve().parents[1]
 LIBRARIES = {"small": "as they are", "large": "12 megapixels"}
@@ -109,10 +109,7 @@ def main() -> None:
             for library, path in libraries.items()
         }
         page = report(runs, stages)
-    print(page)
-    if not options.tiny:
-        RESULT.parent.mkdir(exist_ok=True)
-        RESULT.write_text(page, "utf-8")
+    publish(page, "indexing", keep=not options.tiny)
 
 
 def gather(images: Path | None, limit: int, library: Path) -> None:

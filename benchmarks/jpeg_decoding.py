@@ -24,12 +24,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.indexing import machine
+from benchmarks.support.results import publish
 from retrieval.encoders.compact import CompactEncoder
 from retrieval.images.decode import decode
 from retrieval.images.preprocess import Preprocessing
 from samples.photos import copy_photos
 
-RESULT = Path(__file__).parent / "results" / "jpeg_decoding.md"
 SIZES = ((224, 224), (800, 600), (1600, 1200), (4000, 3000))
 Pixels = NDArray[np.uint8]
 
@@ -50,9 +50,7 @@ def main() -> None:
         for size in (SIZES[:2] if options.tiny else SIZES)
     }
     page = report(columns, likenesses(photos, ways, encoder), len(photos))
-    print(page)
-    if not options.tiny:
-        RESULT.write_text(page, "utf-8")
+    publish(page, "jpeg_decoding", keep=not options.tiny)
 
 
 def ways_to_decode(preprocessing: Preprocessing) -> dict[str, Callable[[bytes], Pixels]]:

@@ -39,9 +39,8 @@ from benchmarks.faults.trials import (
     tally_table,
 )
 from benchmarks.indexing import machine
+from benchmarks.support.results import publish
 from samples.photos import copy_photos
-
-RESULT = Path(__file__).parent / "results" / "kill_points.md"
 
 
 @dataclass(frozen=True)
@@ -72,9 +71,7 @@ def main() -> None:
         try_points(Path(folder) / "points", points, options.seed, tally)
         kill_real_runs(Path(folder) / "real", real, options.seed, tally)
     page = report(tally, time.monotonic() - started)
-    print(page)
-    if not options.tiny:
-        RESULT.write_text(page, "utf-8")
+    publish(page, "kill_points", keep=not options.tiny)
     if tally.wrong:
         sys.exit(1)
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.indexing import machine
+from benchmarks.support.results import publish
 from retrieval.catalog import Catalog, FileFacts, ItemFacts
 from retrieval.encoders.compact import CompactEncoder
 from retrieval.evaluation.captions import read_captions
@@ -27,7 +28,6 @@ from retrieval.storage.index_dir import IndexDir
 from retrieval.storage.patch_tokens import PatchTokenStore
 from samples.photos import CAPTIONS
 
-RESULT = Path(__file__).parent / "results" / "many_questions.md"
 _A_BATCH = 5_000
 
 
@@ -118,10 +118,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         sizes = (200, 8, 1) if options.tiny else (options.pictures, 200, 5)
         page = report(Path(folder) / "index", *sizes)
-    print(page)
-    if not options.tiny:
-        RESULT.parent.mkdir(exist_ok=True)
-        RESULT.write_text(page, "utf-8")
+    publish(page, "many_questions", keep=not options.tiny)
 
 
 if __name__ == "__main__":

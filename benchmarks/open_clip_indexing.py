@@ -30,9 +30,9 @@ from pathlib import Path
 
 from benchmarks import installed
 from benchmarks.large_jpegs import make_library
+from benchmarks.support.results import publish
 from samples.photos import copy_photos
 
-RESULT = Path(__file__).parent / "results" / "open_clip_indexing.md"
 SMALL, LARGE = "ViT-B-32", "ViT-B-32-256"
 _WARM_UP = re.compile(r"done warming up in ([\d.]+)s")
 _PREPARED_PICTURES = 16
@@ -91,10 +91,7 @@ def main() -> None:
         runs = in_turn(libraries, options.rounds, Path(scratch))
         sizes = [file.stat().st_size for file in library.iterdir()]
     page = report(runs, len(sizes), different, sum(sizes))
-    print(page)
-    if not options.tiny:
-        RESULT.parent.mkdir(exist_ok=True)
-        RESULT.write_text(page, "utf-8")
+    publish(page, "open_clip_indexing", keep=not options.tiny)
 
 
 def in_turn(

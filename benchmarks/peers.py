@@ -27,12 +27,12 @@ from benchmarks.filled_index import ImageRow, fill_rows, fill_tokens
 from benchmarks.indexing import gather, machine, time_run
 from benchmarks.installed import environment
 from benchmarks.real_shaped import between_neighbours, load_real
+from benchmarks.support.results import publish
 from indexer.pipeline.scan import ScannedFile, scan
 from retrieval.catalog import Catalog, FileFacts, ItemFacts
 from retrieval.vectors.faiss.store import VectorStore
 from samples.photos import copy_photos
 
-RESULT = Path(__file__).parent / "results" / "peers.md"
 QUESTION = "a dog on a beach"
 _DIFFERENT_FILES = 500
 _FILES_A_FOLDER = 500
@@ -115,10 +115,7 @@ def main() -> None:
         scanned = in_turn([program.scan_and_ask for program in programs], runs)
         peaks = [measure_peak(options.images, size, scratch / f"memory-{size}") for size in sizes]
         page = report(count, programs, asked, scanned, peaks)
-    print(page)
-    if not options.tiny:
-        RESULT.parent.mkdir(exist_ok=True)
-        RESULT.write_text(page, "utf-8")
+    publish(page, "peers", keep=not options.tiny)
 
 
 def make_library(images: Path | None, count: int, library: Path) -> None:

@@ -33,12 +33,12 @@ from benchmarks.real_shaped import (
     load_real,
     save_chunks,
 )
+from benchmarks.support.results import publish
 from retrieval.catalog import Catalog, QuickReader
 from retrieval.search.engine import SearchEngine
 from retrieval.storage.index_dir import resolve_index_dir
 from retrieval.vectors.faiss.store import Manifest, VectorStore
 
-RESULT = Path(__file__).parent / "results" / "scale.md"
 DEPTH = 10
 _SHARES = (0.001, 0.1, 0.5)
 # Beyond this the float32 matrix of the peer takes more memory than a desktop has to spare.
@@ -122,10 +122,7 @@ def main() -> None:
         found = [measure(real, size, scratch / str(size), choice) for size in sizes]
         made = np.concatenate(list(between_neighbours(real.pictures, len(real.pictures), seed=1)))
         page = report(found, real, made)
-    print(page)
-    if not options.tiny:
-        RESULT.parent.mkdir(exist_ok=True)
-        RESULT.write_text(page, "utf-8")
+    publish(page, "scale", keep=not options.tiny)
 
 
 def measure(real: RealVectors, count: int, folder: Path, choice: str) -> Size:

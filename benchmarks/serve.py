@@ -26,10 +26,10 @@ import numpy as np
 
 from benchmarks.indexing import machine
 from benchmarks.many_questions import fill
+from benchmarks.support.results import publish
 from retrieval.evaluation.captions import read_captions
 from samples.photos import CAPTIONS
 
-RESULT = Path(__file__).parent / "results" / "serve.md"
 CLIENTS = (1, 8, 64)
 _READY = re.compile(r"http://\S+/")
 _TIMEOUT_S = 120.0
@@ -162,8 +162,7 @@ def main() -> None:
             print(report(Path(folder), 200, 0.5, 10))
             return
         text = report(Path(folder), args.pictures, args.seconds, args.questions)
-    RESULT.write_text(text, encoding="utf-8")
-    print(text)
+    publish(text, "serve")
 
 
 if __name__ == "__main__":

@@ -17,14 +17,14 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.indexing import machine
+from benchmarks.support.captioned import add_captioned_options, captioned_photos
+from benchmarks.support.results import publish
 from indexer import index_folders
-from retrieval.evaluation.captions import CaptionedImage, read_captions
+from retrieval.evaluation.captions import CaptionedImage
 from retrieval.organise.kept_vectors import KeptVectors
 from retrieval.organise.labels import DEFAULT_THRESHOLD, Label, fitting
 from retrieval.search.engine import SearchEngine
-from samples.photos import CAPTIONS, copy_photos
 
-RESULT = Path(__file__).parent / "results" / "tagging.md"
 THRESHOLDS = (2.5, 2.7, 3.0, 3.3, 3.6, 4.0, 4.5)
 _LEAST_PICTURES = 1
 
@@ -105,22 +105,13 @@ def report(pictures: Sequence[CaptionedImage], images: Path, index_dir: Path) ->
 def main() -> None:
     """Measure, and write the result as Markdown; with --tiny print it only."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--images", type=Path)
-    parser.add_argument("--captions", type=Path, default=CAPTIONS)
-    parser.add_argument("--split")
+    add_captioned_options(parser)
     parser.add_argument("--tiny", action="store_true", help="a quick look, nothing is written")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        images = options.images
-        if images is None:
-            images = Path(folder) / "samples"
-            copy_photos(images)
-        pictures = read_captions(options.captions, split=options.split)
-        page = report(pictures, images, Path(folder) / "index")
-    print(page)
-    if not options.tiny:
-        RESULT.parent.mkdir(exist_ok=True)
-        RESULT.write_text(page, "utf-8")
+        photos = captioned_photos(options, Path(folder))
+        page = report(photos.pictures, photos.images, Path(folder) / "index")
+    publish(page, "tagging", keep=not options.tiny)
 
 
 if __name__ == "__main__":

@@ -23,11 +23,11 @@ from statistics import median
 
 from benchmarks.indexing import machine
 from benchmarks.memory import FamilyPeak
+from benchmarks.support.results import publish
 from indexer.pipeline.scan import scan
 from retrieval.catalog import Catalog
 from samples.photos import copy_photos
 
-RESULT = Path(__file__).parent / "results" / "watching.md"
 _POLL_S = 0.01
 _PATIENCE_S = 1800.0
 
@@ -46,10 +46,7 @@ def main() -> None:
         burst, changes, idle_s = 20, 1, 0.5
     with tempfile.TemporaryDirectory() as folder:
         page = measure(Path(folder), options.images, burst, changes, idle_s)
-    print(page)
-    if not options.tiny:
-        RESULT.parent.mkdir(exist_ok=True)
-        RESULT.write_text(page, "utf-8")
+    publish(page, "watching", keep=not options.tiny)
 
 
 def measure(work: Path, images: Path | None, burst: int, changes: int, idle_s: float) -> str:
