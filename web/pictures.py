@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from retrieval.catalog.originals import Original, original_of
-from retrieval.catalog.records import CONTENT_HASH_BYTES
+from retrieval.catalog.records import CONTENT_HASH_BYTES, is_of_content
 from retrieval.errors import MmsearchError
 from retrieval.search.engine import SearchEngine
 
@@ -53,7 +53,8 @@ class Pictures:
             os.close(descriptor)
             raise MmsearchError("There is no file where the picture was.", code="changed")
         with os.fdopen(descriptor, "rb") as file:
-            if self._hash(file, original) != original.content_hash:
+            found = self._hash(file, original)
+            if found is None or not is_of_content(original.content_hash, found):
                 raise MmsearchError(
                     "The picture's file has changed since it was indexed.", code="changed"
                 )

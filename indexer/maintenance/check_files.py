@@ -9,7 +9,7 @@ from pathlib import Path
 from indexer.pipeline.targets import is_populated
 from indexer.report import Progress
 from retrieval.catalog import Catalog, StoredFile
-from retrieval.catalog.records import CONTENT_HASH_BYTES
+from retrieval.catalog.records import CONTENT_HASH_BYTES, is_of_content
 
 _BLOCK_BYTES = 2**20
 
@@ -59,7 +59,7 @@ def _look_at(path: Path, file: StoredFile, found: FileCheck, with_content: bool)
         facts = path.stat()
         if (facts.st_size, facts.st_mtime_ns) != (file.size_bytes, file.mtime_ns):
             found.changed.extend(file.item_ids)
-        elif with_content and content_hash(path) != file.content_hash:
+        elif with_content and not is_of_content(file.content_hash, content_hash(path)):
             found.altered.extend(file.item_ids)
     except (FileNotFoundError, NotADirectoryError):
         found.missing.extend(file.item_ids)

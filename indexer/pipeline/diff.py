@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from indexer.pipeline.scan import Scan, ScannedFile
 from retrieval.catalog import KnownFile
-from retrieval.images.decode import is_supported
+from retrieval.media.base import is_supported
 
 # These failures can mend without a trace in the file's size or time stamp.
 _PASSING_FAILURES = frozenset({"unreadable", "vanished"})

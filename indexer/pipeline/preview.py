@@ -22,7 +22,7 @@ from retrieval.arguments import check_paths
 from retrieval.catalog import Catalog, KnownFile, StoredFile
 from retrieval.encoders.bound import BoundEncoder
 from retrieval.errors import IndexMissingError
-from retrieval.images.decode import is_supported
+from retrieval.media.base import VIDEO, is_supported, kind_of
 from retrieval.storage.index_dir import IndexDir, resolve_index_dir
 
 
@@ -113,7 +113,8 @@ class _Preview:
         """Put a file that a run would read where the run would count it."""
         path = seen.target.root.path / file.path
         before = seen.known.get(file.path)
-        fails = not 0 < file.size_bytes <= MAX_FILE_BYTES or not is_supported(file.path)
+        is_too_large = file.size_bytes > MAX_FILE_BYTES and kind_of(file.path) != VIDEO
+        fails = not file.size_bytes or is_too_large or not is_supported(file.path)
         try:
             if fails:
                 self._preview.failed += 1

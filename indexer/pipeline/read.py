@@ -19,10 +19,11 @@ from indexer.pipeline.scan import ScannedFile
 from retrieval.catalog.records import CONTENT_HASH_BYTES
 from retrieval.errors import ImageError
 from retrieval.images.byte_budget import ByteBudget
-from retrieval.images.decode import DecodedImage, is_supported
+from retrieval.images.decode import DecodedImage
 from retrieval.images.decoder_pool import DecoderPool
 from retrieval.images.facts import ImageMetadata
 from retrieval.images.preprocess import Preprocessing
+from retrieval.media.base import is_supported
 
 # What the bytes of all files in hand may take together; a larger one is in hand alone.
 FILE_BUDGET_BYTES = 128 * 2**20

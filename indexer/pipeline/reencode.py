@@ -6,6 +6,7 @@ the next indexing run's business.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -14,11 +15,17 @@ import numpy as np
 from indexer.pipeline.read import LoadedFile, Loader
 from indexer.pipeline.scan import ScannedFile
 from indexer.pipeline.targets import is_populated
+from indexer.pipeline.videos import hashed
 from indexer.pipeline.write import batches
 from indexer.report import Progress
 from retrieval.catalog import Catalog, Root, StoredFile
-from retrieval.encoders.base import Encoder
+from retrieval.catalog.moments import moments_of_file
+from retrieval.catalog.records import is_of_content
+from retrieval.encoders.base import Encoder, ImageEncoding
+from retrieval.errors import ImageError
 from retrieval.images.decoder_pool import DecoderPool
+from retrieval.media.base import VIDEO, kind_of
+from retrieval.media.video import VideoReader
 from retrieval.storage.patch_tokens import PatchTokenStore
 
 _BATCH_SIZE = 32
@@ -66,6 +73,15 @@ def reencode(
                 done.left.update(_ids(stored))
                 progress.advance(len(stored))
                 continue
+            videos = [file for file in stored if kind_of(file.path) == VIDEO]
+            for file in videos:
+                again = _VideoAgain(catalog, root, file, encoder, decoders)
+                done.left.update(file.item_ids)
+                for ids, encoding in again.encodings(wanted):
+                    done.left.difference_update(ids)
+                    _keep(catalog, tokens, ids, encoding, for_vectors, for_tokens, done, space_id)
+                progress.advance(1)
+            stored = [file for file in stored if kind_of(file.path) != VIDEO]
             for batch in batches(_load(root, stored, encoder, decoders), _BATCH_SIZE):
                 fitting = [(file, loaded) for file, loaded in batch if _is_same(file, loaded)]
                 done.left.update(_ids(file for file, _ in batch))
@@ -79,6 +95,44 @@ def reencode(
         decoders.close()
         progress.finish()
     return done
+
+
+class _VideoAgain:
+    """The moments of one video, encoded again from the frames at their times."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        root: Root,
+        file: StoredFile,
+        encoder: Encoder,
+        decoders: DecoderPool,
+    ) -> None:
+        self._moments = moments_of_file(catalog.raw_rows, file.file_id)
+        self._file = file
+        self._path = root.path / file.path
+        self._encoder = encoder
+        self._reader = VideoReader(decoders)
+
+    def encodings(self, wanted: Collection[int]) -> Iterator[tuple[list[int], ImageEncoding]]:
+        """Ids of moments with their encodings; nothing more once the file cannot be read."""
+        due = [moment for moment in self._moments if moment.item_id in wanted]
+        try:
+            content, identity = hashed(self._path, threading.Event())
+            if not is_of_content(self._file.content_hash, content):
+                return
+            frames = self._reader.frames_at(
+                self._path,
+                [moment.time_ms or 0 for moment in due],
+                self._encoder.preprocessing,
+                identity=identity,
+            )
+            pairs = zip(due, frames, strict=True)
+            for batch in batches(pairs, _BATCH_SIZE):
+                pixels = np.stack([frame.pixels for _, frame in batch])
+                yield [one.item_id for one, _ in batch], self._encoder.encode_images(pixels)
+        except ImageError:
+            return
 
 
 def _load(
@@ -111,6 +165,20 @@ def _write(
     pixels = np.stack([item.pixels for _, loaded in batch for item in loaded.items])
     encoding = encoder.encode_images(pixels)
     ids = _ids(file for file, _ in batch)
+    _keep(catalog, tokens, ids, encoding, for_vectors, for_tokens, done, space_id)
+
+
+def _keep(
+    catalog: Catalog,
+    tokens: PatchTokenStore,
+    ids: list[int],
+    encoding: ImageEncoding,
+    for_vectors: Collection[int],
+    for_tokens: Collection[int],
+    done: Reencoded,
+    space_id: int | None,
+) -> None:
+    """Keep of an encoding, a row for each id, what is wanted."""
     lacking = [place for place, id_ in enumerate(ids) if id_ in for_vectors]
     if lacking:
         with catalog.transaction() as change:

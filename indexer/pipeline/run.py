@@ -11,6 +11,7 @@ import threading
 import time
 import warnings
 from collections.abc import Sequence
+from itertools import compress
 from pathlib import Path
 
 from indexer.maintenance.patch_tokens import restore_tokens
@@ -26,6 +27,7 @@ from indexer.pipeline.targets import (
     require_there,
     resolve_targets,
 )
+from indexer.pipeline.videos import VideoIntake
 from indexer.pipeline.write import BatchWriter, batches
 from indexer.report import IndexReport, Progress, SilentProgress
 from retrieval.arguments import check_paths
@@ -33,6 +35,7 @@ from retrieval.catalog import Catalog
 from retrieval.encoders.base import Encoder
 from retrieval.images.decoder_pool import DecoderPool
 from retrieval.index import Index
+from retrieval.media.base import VIDEO, kind_of
 from retrieval.storage.index_dir import resolve_index_dir
 from retrieval.vectors.faiss.kinds import AUTO, check_choice
 
@@ -178,12 +181,28 @@ class _Run:
         writer = BatchWriter(
             self._index, target.root, seen.known, loader.load_again, self._disks, self.summary
         )
-        loaded = batches(loader.load(differences.to_read), BATCH_SIZE)
+        is_video = [kind_of(file.path) == VIDEO for file in differences.to_read]
+        pictures = [f for f, video in zip(differences.to_read, is_video, strict=True) if not video]
+        loaded = batches(loader.load(pictures), BATCH_SIZE)
         for batch in self._backend.encode(loaded):
             if self._stop.is_set():
                 raise KeyboardInterrupt
             writer.write(batch)
             self._progress.advance(len(batch.files))
+        videos = VideoIntake(
+            self._index,
+            target.root,
+            seen.known,
+            self._backend,
+            writer,
+            self._decoders,
+            self._stop,
+        )
+        for file in compress(differences.to_read, is_video):
+            if self._stop.is_set():
+                raise KeyboardInterrupt
+            videos.take(file)
+            self._progress.advance(1)
         return writer.moved_ids
 
     def _note_scan_failures(self, seen: Survey) -> None:

@@ -1,4 +1,4 @@
-"""Walking a folder: which picture files are there, how large, how old. Opens no file."""
+"""Walking a folder: which pictures and videos are there, how large, how old. Opens no file."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import NamedTuple
 from indexer.pipeline.exclude import Exclusions
 from indexer.pipeline.ignore import IgnoreRules, rules_on_the_way
 from retrieval.errors import ImageError
-from retrieval.images.decode import SUFFIXES
+from retrieval.media.base import SUFFIXES
 
 _Identity = tuple[int, int]
 
 
 class ScannedFile(NamedTuple):
-    """A picture file by its name. `path` is relative to the root, with /."""
+    """A picture or video file by its name. `path` is relative to the root, with /."""
 
     # A tuple, since a re-scan is mostly the making of these.
     path: str
@@ -41,7 +41,7 @@ class Scan:
 
 
 def scan(root: Path, below: str = "", exclusions: Exclusions | None = None) -> Scan:
-    """All picture files of a root, or of a folder or single file `below` it, in a fixed order.
+    """All pictures and videos of a root, or of a folder or file `below` it, in a fixed order.
 
     Hidden files and folders are passed over, and what `indexer.pipeline.ignore` tells of and
     `exclusions` name. Symbolic links are followed, those to folders after everything else: a folder
@@ -127,7 +127,7 @@ class _Walk:
         if entry.is_dir(follow_symlinks=False):
             if not rules.passes_over(path, is_folder=True):
                 self._enter(_Folder(entry.path, path, folder.above, rules))
-        elif _has_image_suffix(entry.name) and entry.is_file():
+        elif _has_media_suffix(entry.name) and entry.is_file():
             if not rules.passes_over(path, is_folder=False):
                 facts = entry.stat()
                 self._found.files.append(ScannedFile(path, facts.st_size, facts.st_mtime_ns))
@@ -162,7 +162,7 @@ def _identity(folder: str) -> _Identity:
     return facts.st_dev, facts.st_ino
 
 
-def _has_image_suffix(name: str) -> bool:
+def _has_media_suffix(name: str) -> bool:
     # By hand, for speed; names that begin with a dot do not come here.
     return name[name.rfind(".") :].lower() in SUFFIXES
 

@@ -29,6 +29,7 @@ from retrieval.catalog import (
 from retrieval.encoders.base import ImageEncoding
 from retrieval.errors import ImageError
 from retrieval.index import Index
+from retrieval.media.base import kind_of
 
 # Failures after which a picture that was indexed before is kept: its content may be as it was.
 KEPT_FAILURES = frozenset({"unreadable", "vanished", "unsupported"})
@@ -92,6 +93,11 @@ class BatchWriter:
         for source, copy in copies:
             if source not in outdated:
                 self._index.patch_tokens.copy(source, copy)
+
+    @property
+    def summary(self) -> IndexReport:
+        """What has been done so far."""
+        return self._summary
 
     @property
     def moved_ids(self) -> set[int]:
@@ -236,7 +242,9 @@ def _as_known(loaded: LoadedFile, ids: tuple[int, ...]) -> LoadedFile:
 
 def _file_facts(loaded: LoadedFile) -> FileFacts:
     file = loaded.file
-    return FileFacts(file.path, file.size_bytes, file.mtime_ns, loaded.content_hash)
+    return FileFacts(
+        file.path, file.size_bytes, file.mtime_ns, loaded.content_hash, kind_of(file.path)
+    )
 
 
 def _item_facts(loaded: LoadedFile) -> list[ItemFacts]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from indexer.watch.debounce import Debouncer
-from retrieval.images.decode import SUFFIXES
+from retrieval.media.base import SUFFIXES
 
 if TYPE_CHECKING:
     from watchdog.events import FileSystemEvent

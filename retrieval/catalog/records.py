@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +11,21 @@ from retrieval.images.facts import NO_METADATA, ImageMetadata
 
 # Of the BLAKE2b hash of a file's bytes, by which contents are told apart.
 CONTENT_HASH_BYTES = 16
+
+
+def unfinished_hash(content_hash: bytes) -> bytes:
+    """The hash that a long file has in the catalogue while only its beginning is indexed.
+
+    No file has it, so that no copy is taken to be complete; whoever reads the file on knows it.
+    """
+    return hashlib.blake2b(
+        content_hash, digest_size=CONTENT_HASH_BYTES, person=b"unfinished"
+    ).digest()
+
+
+def is_of_content(kept: bytes, content_hash: bytes) -> bool:
+    """Whether a hash in the catalogue is that of a content, all of it or its beginning indexed."""
+    return kept in (content_hash, unfinished_hash(content_hash))
 
 
 @dataclass(frozen=True)

@@ -222,6 +222,33 @@ class WriteTransaction:
         self.forget_failures(root_id, paths)
         return ids
 
+    def append_items(
+        self, file_id: int, position: int, added: Sequence[ItemFacts], vectors: Vectors
+    ) -> list[int]:
+        """Add items to the end of a file, from `position` on, with their vectors, (n, dim)."""
+        places = range(position, position + len(added))
+        rows = [
+            {"file_id": file_id, "position": place, **_item_values(item)}
+            for place, item in zip(places, added, strict=True)
+        ]
+        self._upsert(items, ["file_id", "position"], rows)
+        id_of = self._item_ids([file_id])
+        ids = [id_of[file_id, place] for place in places]
+        self.set_vectors(ids, vectors)
+        self._write_words(ids, [item.metadata for item in added])
+        return ids
+
+    def file_id(self, root_id: int, path: str) -> int:
+        """The id of a file that is there, by its path relative to the root."""
+        return self._file_ids(root_id, [path])[path]
+
+    def finish_file(self, file_id: int, root_id: int, file: FileFacts) -> None:
+        """Say that all items of a file are there, which were added one part after another."""
+        self._connection.execute(
+            update(files).where(files.c.id == file_id).values(_file_values(root_id, file))
+        )
+        self.forget_failures(root_id, [file.path])
+
     def copy_file(self, file_id: int, root_id: int, file: FileFacts) -> list[tuple[int, int]]:
         """Add a file with the same content as another, whose facts and vectors it gets.
 

@@ -64,13 +64,15 @@ _REDUCED_AT_LEAST = 4
 class DecodedImage:
     """A picture ready for an encoder: `pixels` uint8 (S, S, 3), and its upright size in full.
 
-    `metadata` is what its file says of it, where that was asked for.
+    `metadata` is what its file says of it, where that was asked for. `time_ms`: where in a video it
+    is, None for a picture.
     """
 
     pixels: NDArray[np.uint8]
     width_px: int
     height_px: int
     metadata: ImageMetadata = NO_METADATA
+    time_ms: int | None = None
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,45 @@ class DecoderPool:
 
         return self._twice(attempt)
 
+    def read_in_parts(self, request: dict[str, Any]) -> Iterator[tuple[dict[str, Any], bytes]]:
+        """The parts of the answer of a request's `reader`, see `retrieval.images.worker`.
+
+        The process is one's own until the last part; whoever stops before it ends the process.
+        Raises as `decode`; after the first part, what ends the process is not tried again.
+        """
+        is_first = True
+        try:
+            for part in self._parts_from(request, self._share_bytes, self._idle_process):
+                is_first = False
+                yield part
+            return
+        except _ProcessDiedError as death:
+            if death.was_too_slow:
+                raise self._too_slow() from death
+            if not is_first:
+                raise ImageError("crashed", f"decoding it ends the decoder ({death})") from death
+        try:
+            yield from self._parts_from(request, PIXEL_BUDGET_BYTES, self._fresh_process)
+        except _ProcessDiedError as death:
+            if death.was_too_slow:
+                raise self._too_slow() from death
+            raise ImageError("crashed", f"decoding it ends the decoder ({death})") from death
+
+    def _parts_from(
+        self, request: dict[str, Any], memory_bytes: int, get_process: Callable[[], _Process]
+    ) -> Iterator[tuple[dict[str, Any], bytes]]:
+        with self._borrowed(get_process) as process:
+            has_more = True
+            while has_more:
+                with self._budget.hold(memory_bytes):
+                    answer, length = process.ask(request)
+                    payload = process.receive(length)
+                if "kind" in answer:
+                    raise ImageError(answer["kind"], answer["reason"])
+                has_more = bool(answer.get("more"))
+                request = {}
+                yield answer, payload
+
     def _twice(self, attempt: Callable[[int, Callable[[], _Process]], T]) -> T:
         """What an attempt gives; one that ends its process is made once more, alone."""
         try:
@@ -280,6 +319,13 @@ class _Process:
                 ImageMetadata.from_json(answer["metadata"]),
             )
         except (OSError, EOFError, TypeError, ValueError, KeyError) as error:
+            raise self._death() from error
+
+    def receive(self, length: int) -> bytes:
+        """The second part of an answer, as it is."""
+        try:
+            return receive_exactly(self._replies, length)
+        except (OSError, EOFError) as error:
             raise self._death() from error
 
     def metadata(self, answer: dict[str, Any]) -> ImageMetadata:

@@ -13,6 +13,10 @@ A message is the lengths of two parts, a JSON object and bytes. The conversation
              {"metadata": {...}} where the request's preprocessing is null: facts are all it wants
              {"kind": "damaged", "reason": "it is damaged (...)"}
              {"needs_bytes": 400000000}: more than `memory_bytes`; goes on at the next request
+
+A request that names a `reader`, a module with a function `serve`, is answered by that in parts,
+each with a limit of time of its own: a part whose header says `more` is followed by the next one at
+the next request.
 """
 
 from __future__ import annotations
@@ -25,6 +29,7 @@ import time
 import warnings
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, BinaryIO
 
 from retrieval.errors import ImageError
@@ -76,6 +81,9 @@ def serve(requests: BinaryIO, replies: BinaryIO, limits: DecodingLimits) -> None
             header, length = receive_header(requests)
             data = receive_exactly(requests, length)
             _allow_more_time(limits.cpu_s)
+            if "reader" in header:
+                _serve_in_parts(header, requests, replies, limits)
+                continue
             if header["preprocessing"] is None:
                 send(replies, {"metadata": _metadata(data)})
                 continue
@@ -111,6 +119,19 @@ def main(limits: DecodingLimits) -> None:
         serve(requests, replies, limits)
     # The pipe may be gone: ending here keeps Python from closing it again with a complaint.
     os._exit(0)
+
+
+def _serve_in_parts(
+    header: dict[str, Any], requests: BinaryIO, replies: BinaryIO, limits: DecodingLimits
+) -> None:
+    try:
+        for answer, payload in import_module(header["reader"]).serve(header, limits.cpu_s):
+            send(replies, answer, payload)
+            if answer.get("more"):
+                receive_header(requests)
+                _allow_more_time(limits.cpu_s)
+    except ImageError as failure:
+        send(replies, {"kind": failure.kind, "reason": failure.reason})
 
 
 def _decoded(file: ImageFile, preprocessing: Preprocessing) -> tuple[dict[str, Any], bytes]:
