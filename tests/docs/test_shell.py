@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from indexer import index_folders
+from samples.clips import Shot, write_clip
 from samples.photos import CAPTIONS
 from tests.docs.test_pages import PAGES, ROOT, blocks
 
@@ -46,6 +47,7 @@ def home(photos: Path, tmp_path: Path) -> Path:
     shutil.copyfile(own / "china.jpg", tmp_path / "Downloads" / "beach.jpg")
     for name in ("old-disk", "sunsets"):
         (tmp_path / name).mkdir()
+    write_clip(tmp_path / "holiday" / "lake.mp4", [Shot(own / "coffee.png", 1.0, "still")])
     (tmp_path / "questions.txt").write_text("a cat\na rocket -name:cat*\n")
     (tmp_path / "labels.txt").write_text("pets: a cat or a dog\nspace\n")
     (tmp_path / "token").write_text("0123456789abcdef0123456789abcdef\n")
