@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
     from retrieval.search.engine import SearchEngine
+    from web.client.client import Client
 
 # Keys of a context's `meta`: the session's engine, and a list that takes the paths of answers.
 _META_KEY = "mmsearch.engine"
@@ -23,6 +25,36 @@ def opened_engine(ctx: click.Context) -> Iterator[SearchEngine]:
     if kept is not None:
         yield kept
         return
+    with _own_engine(ctx) as engine:
+        yield engine
+
+
+@contextmanager
+def asked_engine(ctx: click.Context, *, may_be_remote: bool) -> Iterator[SearchEngine | Client]:
+    """As `opened_engine`; a server of the index that runs on this machine is asked in its place.
+
+    It answers the same, and need not load a model first.
+    """
+    if may_be_remote and ctx.meta.get(_META_KEY) is None and _can_be_served():
+        from retrieval.storage.index_dir import resolve_index_dir
+        from web.client.running import running_client
+
+        client = running_client(resolve_index_dir(ctx.obj))
+        if client is not None:
+            with client:
+                yield client
+            return
+    with opened_engine(ctx) as engine:
+        yield engine
+
+
+def _can_be_served() -> bool:
+    """Whether the packages of a server are there; without them there is none to look for."""
+    return find_spec("fastapi") is not None
+
+
+@contextmanager
+def _own_engine(ctx: click.Context) -> Iterator[SearchEngine]:
     from retrieval.search.engine import SearchEngine
 
     with SearchEngine.open(ctx.obj) as engine:

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from retrieval.search.feedback import Feedback
     from retrieval.search.hit import Hit
     from web.client.client import Client
+    from web.client.shards import ShardedClient
 
     __version__: str
 
@@ -61,6 +62,7 @@ _LAZY = {
     "Label": "retrieval.organise.labels",
     "Query": "retrieval.query.query",
     "SearchEngine": "retrieval.search.engine",
+    "ShardedClient": "web.client.shards",
     "add_images": "indexer.images",
     "forget_feedback": "indexer.feedback",
     "index_folders": "indexer.pipeline.run",
@@ -93,6 +95,7 @@ __all__ = [
     "QueryError",
     "RelevanceUnknownError",
     "SearchEngine",
+    "ShardedClient",
     "StorageError",
     "UnknownModelError",
     "__version__",

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.staticfiles import StaticFiles
 
-from web.api import facets, index, kept, organise, pictures, programs, search
+from web.api import facets, health, index, kept, organise, pictures, programs, search
 from web.api import zip as archives
 from web.api.service_of import Serving
 from web.safety.errors import add_handlers, error_answer
@@ -80,6 +80,7 @@ def create_app(settings: ServeSettings, service: Service | None = None) -> FastA
         archives.router,
     ):
         app.include_router(router, prefix="/api")
+    app.include_router(health.router)
     add_handlers(app)
     app.mount("/", _Page(directory=PAGE, html=True, check_dir=False), name="page")
     app.add_middleware(LimitRequests, limits=settings.limits)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 
 from retrieval.errors import MmsearchError
@@ -21,12 +22,14 @@ from web.uploads import Uploads
 class Service(Closing):
     """Shared by all requests. Thread-safe.
 
+    `instance` tells this server from others, and from what it was before it was started anew.
     `closing` is set once the server is to end, so that streams end by themselves.
     """
 
     def __init__(self, settings: ServeSettings) -> None:
         self.settings = settings
         self.location = resolve_index_dir(settings.index_dir)
+        self.instance = secrets.token_hex(16)
         self.closing = threading.Event()
         self.decoders = DecoderPool()
         limits = settings.limits

@@ -10,6 +10,7 @@ from types import FrameType
 import uvicorn
 
 from retrieval.errors import MmsearchError
+from web.announcement import Announcement, announce, withdraw
 from web.app import create_app
 from web.service import Service
 from web.settings import ServeSettings
@@ -36,6 +37,11 @@ class _Server(uvicorn.Server):
         if self.started:
             self._when_ready()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more; here, since the signal that ends the server ends the process after it."""
+        withdraw(self._service.location, self._service.instance)
+        await super().shutdown(sockets)
+
 
 def serve(settings: ServeSettings, when_ready: Callable[[str], None]) -> None:
     """Serve until Ctrl-C or SIGTERM; requests that are being answered may end first.
@@ -57,8 +63,14 @@ def serve(settings: ServeSettings, when_ready: Callable[[str], None]) -> None:
         # A person's browser opens few; beyond that, others wait in the kernel.
         backlog=256,
     )
+
+    def ready() -> None:
+        announced = Announcement(settings.address, settings.token, service.instance)
+        announce(service.location, announced)
+        when_ready(settings.address)
+
     try:
-        _Server(config, service, lambda: when_ready(settings.address)).run(sockets=[listening])
+        _Server(config, service, ready).run(sockets=[listening])
     except KeyboardInterrupt:
         # uvicorn raises the signal again once all has ended.
         pass

@@ -35,6 +35,7 @@ def status_record(service: Service) -> dict[str, Any]:
         "indexing": None if job is None else job.record(),
         "model": None,
         "dim": None,
+        "fingerprint": None,
         "pictures": 0,
         "failed": 0,
         "size_bytes": 0,
@@ -48,6 +49,7 @@ def status_record(service: Service) -> dict[str, Any]:
     record |= {
         "model": made_by.name if made_by else None,
         "dim": made_by.dim if made_by else None,
+        "fingerprint": made_by.fingerprint if made_by else None,
         "pictures": catalog.count_items(),
         "failed": len(catalog.failures()),
         "size_bytes": sum(

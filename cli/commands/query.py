@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.conditions import asks_for_times, tell_of_marks, tell_of_undated, with_options
-from cli.engine import FOUND, opened_engine
+from cli.engine import FOUND, asked_engine
 from cli.exit_codes import NOTHING_FOUND
 from cli.many_questions import Asking, answer_questions
 from cli.output.options import Output, output_options
@@ -21,6 +21,10 @@ from cli.restriction import paging_options, restriction_options
 if TYPE_CHECKING:
     from retrieval.search.compose import Fusion
     from retrieval.search.question import Match
+
+
+# What a server gives at once.
+LARGEST_ANSWER = 500
 
 
 @click.command("query", cls=QuestionCommand)
@@ -106,6 +110,13 @@ if TYPE_CHECKING:
 @click.option(
     "--no-feedback", "unmarked", is_flag=True, help="Pay no heed to what `mmsearch feedback` keeps."
 )
+@click.option(
+    "--server/--no-server",
+    "use_server",
+    default=True,
+    help="Ask a `mmsearch serve` of the same index where one runs, which answers the same sooner, "
+    "or do without.  [default: server]",
+)
 @output_options
 @click.pass_context
 def command(
@@ -130,6 +141,7 @@ def command(
     balance: float | None,
     fold: bool | None,
     unmarked: bool,
+    use_server: bool,
     output: Output,
 ) -> None:
     """Find the pictures that TEXT describes, best first. It needs no quotes.
@@ -177,7 +189,8 @@ def command(
         raise click.UsageError("--relevant judges words: say what is to be seen.")
     if match == "words" and pictures:
         raise click.UsageError("--match words asks with words alone, without a picture.")
-    with opened_engine(ctx) as engine:
+    is_usual = max(limit, candidates) <= LARGEST_ANSWER
+    with asked_engine(ctx, may_be_remote=use_server and is_usual) as engine:
         if question is None and parsed.filter is not None:
             hits = engine.browse(
                 with_options(parsed.filter, within, after, before), limit, offset=offset

@@ -23,7 +23,7 @@ class Hit:
     how likely it is that the picture fits the words, in [0, 1], and `fits`: whether that is enough
     to say that it does; both None where it is not known, as for a picture that was asked with or a
     model never calibrated. `like`: where answers were folded, those that show the same and follow
-    it, best first.
+    it, best first. `shard`: of several servers that were asked together, the one that answered.
     """
 
     rank: int
@@ -41,6 +41,7 @@ class Hit:
     fits: bool | None = field(default=None, compare=False)
     like: tuple[Hit, ...] = field(default=(), repr=False)
     word_score: float = 0.0
+    shard: str | None = field(default=None, compare=False)
 
     @property
     def taken_at(self) -> datetime | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from retrieval.catalog.records import SavedSearch
@@ -83,6 +83,14 @@ def forget(service: Serving, name: Name) -> Response:
 
     remove_saved_search(name, service.location.folder)
     return Response(status_code=204)
+
+
+@router.get("/feedback")
+def marks(service: Serving, q: Annotated[str, Query(max_length=2000)]) -> JSONAnswer:
+    """The ids of pictures that are marked as right and as wrong for a question."""
+    found = service.engine.kept_marks(q) if q.strip() else None
+    right, wrong = (found.right, found.wrong) if found else ((), ())
+    return JSONAnswer({"right": list(right), "wrong": list(wrong)})
 
 
 @router.post("/feedback", status_code=204)

@@ -8,10 +8,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
-import httpx
 import numpy as np
 
 from retrieval.arguments import check_count, check_offset, check_texts
@@ -30,13 +30,17 @@ from retrieval.storage.closing import Closing
 from web.client import wire
 
 if TYPE_CHECKING:
+    import httpx
+
     from retrieval.query.query import Askable
+    from retrieval.search.feedback import Marks
     from retrieval.search.question import SearchOptions
     from retrieval.search.similar import Picture
+    from web.client.plain import PlainHttp
 
 _TIMEOUT_S = 60.0
 # What a server gives at once.
-_LARGEST_PAGE = 500
+LARGEST_PAGE = 500
 _AS_THEY_ARE = ("min_score", "rerank", "candidates", "fusion", "relevant", "fold", "match")
 
 
@@ -48,16 +52,19 @@ class Client(Closing):
     """
 
     def __init__(
-        self, address: str, *, token: str | None = None, http: httpx.Client | None = None
+        self,
+        address: str,
+        *,
+        token: str | None = None,
+        timeout_s: float = _TIMEOUT_S,
+        http: httpx.Client | PlainHttp | None = None,
     ) -> None:
         """`token`: what the server wants to be shown; `http`: a client of one's own, for proxies.
 
-        Nothing is asked yet, so that a server may begin later.
+        `timeout_s`: how long the server may keep silent. Nothing is asked yet, so that a server
+        may begin later.
         """
-        headers = {"authorization": f"Bearer {token}"} if token else {}
-        self._http = http or httpx.Client(
-            base_url=address, headers=headers, timeout=_TIMEOUT_S, trust_env=False
-        )
+        self._http: Any = http or _http_of(address, token, timeout_s)
 
     def search(
         self,
@@ -93,7 +100,7 @@ class Client(Closing):
         check_count("page", page)
         asked = as_query(query)
         return paged(
-            lambda k, offset: self.search(asked, k, offset=offset, **options), page, _LARGEST_PAGE
+            lambda k, offset: self.search(asked, k, offset=offset, **options), page, LARGEST_PAGE
         )
 
     def browse(self, filter: Filter | str, k: int = 10, *, offset: int = 0) -> Hits:
@@ -165,6 +172,17 @@ class Client(Closing):
         """As `SearchEngine.vectors_of`."""
         return self._vectors({"pictures": wire.names_of(pictures)})
 
+    def kept_marks(self, query: Askable | Query) -> Marks | None:
+        """As `SearchEngine.kept_marks`."""
+        from retrieval.search.feedback import Marks, key_of
+
+        words = key_of(as_query(query))
+        if words is None:
+            return None
+        kept = self._ask("GET", "/api/feedback", params={"q": words})
+        marks = Marks(tuple(kept["right"]), tuple(kept["wrong"]))
+        return marks if marks else None
+
     def count_undated(self) -> int:
         """As `SearchEngine.count_undated`."""
         return int(self._get("/api/timeline")["undated"])
@@ -206,17 +224,37 @@ class Client(Closing):
     def _ask(self, method: str, path: str, **request: Any) -> dict[str, Any]:
         try:
             answer = self._http.request(method, path, **request)
-        except httpx.HTTPError as error:
+        except Exception as error:
+            if not _is_of_the_network(error):
+                raise
             raise MmsearchError(
                 f"The server does not answer ({error}): is it running?", code="no-server"
             ) from error
         try:
             told: dict[str, Any] = answer.json()
         except ValueError as error:
-            raise MmsearchError("What answers there is no mmsearch server.") from error
+            raise MmsearchError(
+                "What answers there is no mmsearch server.", code="no-server"
+            ) from error
         if answer.is_error:
             raise wire.error_of(told, answer.status_code)
         return told
+
+
+def _http_of(address: str, token: str | None, timeout_s: float) -> httpx.Client:
+    # Here, since it takes as long to load as all else that a question to a server needs.
+    import httpx
+
+    headers = {"authorization": f"Bearer {token}"} if token else {}
+    return httpx.Client(base_url=address, headers=headers, timeout=timeout_s, trust_env=False)
+
+
+def _is_of_the_network(error: Exception) -> bool:
+    """Whether nobody answers; httpx has errors of its own for that."""
+    if isinstance(error, OSError):
+        return True
+    httpx = sys.modules.get("httpx")
+    return httpx is not None and isinstance(error, httpx.HTTPError)
 
 
 def _options(options: dict[str, Any], own: Filter | None) -> dict[str, Any]:
