@@ -62,10 +62,10 @@ def read_question(
 
 def composed(question: str | Path, pictures: Sequence[Path], unwanted: Sequence[str]) -> Query:
     """The question with pictures that are to be like it, and without what is not wanted."""
-    from retrieval.query.negation import read_negation
     from retrieval.query.query import Query
+    from retrieval.query.sequence import read_question as read_words
 
-    query = read_negation(question) if isinstance(question, str) else Query.of(question)
+    query = read_words(question) if isinstance(question, str) else Query.of(question)
     for picture in pictures:
         if picture is not question:
             query = query.like(picture)

@@ -27,6 +27,7 @@ from retrieval.query.filters import (
 from retrieval.query.negation import read_negation
 from retrieval.query.parse import format_filter, parse, parse_filter
 from retrieval.query.query import Query
+from retrieval.query.sequence import read_question
 from retrieval.search.answer import as_hit
 from retrieval.search.feedback import Feedback
 from retrieval.search.hit import Hit
@@ -103,6 +104,9 @@ class AskedAtLength(Asked):
     """A question as a program builds it, `retrieval.query.Query`: parts with their weights."""
 
     terms: list[AskedTerm] = Field([], max_length=50)
+    following: list[Annotated[list[AskedTerm], Field(min_length=1, max_length=50)]] = Field(
+        [], max_length=10, description="What is to be seen afterwards in a video, step by step."
+    )
     right: list[Picture] = Field([], max_length=100)  # type: ignore[assignment]
     wrong: list[Picture] = Field([], max_length=100)  # type: ignore[assignment]
 
@@ -139,11 +143,16 @@ def read(
         *(vector_of(engine, item_id) for item_id in asked.like),
         *(service.uploads.vector(name, engine) for name in asked.upload),
     ]
-    query = read_negation(parsed.words) if parsed.words else None
+    query = read_question(parsed.words) if parsed.words else None
     for picture in pictures:
         query = Query.of(picture) if query is None else query.like(picture)
     if isinstance(asked, AskedAtLength):
         query = _with_terms(service, engine, query, asked.terms)
+        for terms in asked.following:
+            step = _with_terms(service, engine, None, terms)
+            if query is None or step is None:
+                raise RefusedError("Say what is to be seen first.")
+            query = query.then(step)
     unwanted: list[Any] = [
         *asked.unwanted,
         *(vector_of(engine, item_id) for item_id in asked.not_like),

@@ -18,7 +18,7 @@ from retrieval.search.hit import Hit
 from retrieval.search.records import hit_record
 from web.asking import Asked, answer, explained, hit_of
 from web.service import Service
-from web.small_pictures import encoded, small_picture
+from web.small_pictures import encoded, small_item
 from web.state import status_record
 
 INSTRUCTIONS = (
@@ -82,9 +82,8 @@ def assistants_server(service: Service, *, allow_tagging: bool = False) -> MCPSe
         longest_side: Annotated[int, Field(ge=64, le=1568, description="In pixels.")] = 768,
     ) -> Image:
         """Look at a picture, made smaller, without its EXIF data."""
-        with service.pictures.open(service.engine, picture) as (_, file):
-            data = file.read()
-        small = small_picture(data, longest_side, service.decoders)
+        with service.pictures.open(service.engine, picture) as (original, file):
+            small = small_item(original, file, longest_side, service.decoders)
         return Image(data=encoded(small, "jpeg"), format="jpeg")
 
     @server.tool(annotations=_READS)

@@ -11,22 +11,13 @@ from urllib.parse import quote
 from starlette.datastructures import Headers
 from starlette.responses import Response, StreamingResponse
 
-from retrieval.images.formats import image_format
+from web.media_types import media_type_of
 
 if TYPE_CHECKING:
     from web.service import Service
 
 _BLOCK_BYTES = 2**18
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
-# What browsers show; the rest is given out to be kept.
-_SHOWN = {
-    "JPEG": "image/jpeg",
-    "PNG": "image/png",
-    "GIF": "image/gif",
-    "WEBP": "image/webp",
-    "AVIF": "image/avif",
-    "BMP": "image/bmp",
-}
 
 
 def file_answer(
@@ -35,7 +26,7 @@ def file_answer(
     """The file of an item. Raises MmsearchError as `Pictures.open`."""
     with ExitStack() as stack:
         original, file = stack.enter_context(service.pictures.open(service.engine, item_id))
-        media_type = _SHOWN.get(image_format(file.read(256)) or "")
+        media_type = media_type_of(file.read(256), original.path)
         tag = f'"{original.content_hash.hex()}"'
         answer_headers = {
             "etag": tag,

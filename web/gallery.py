@@ -13,7 +13,9 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader
 
 from retrieval.errors import ImageError
-from retrieval.images.thumbnails import jpeg_thumbnail
+from retrieval.media.thumbnails import item_thumbnail
+from retrieval.media.times import at_time
+from retrieval.search.folded import folded_in_words
 from retrieval.search.heatmaps import WordHeat, heat_png
 from retrieval.search.hit import Hit
 from retrieval.storage.paths import show_path
@@ -71,15 +73,17 @@ def _card(answer: Answer) -> dict[str, object]:
     return {
         "rank": hit.rank,
         "score": f"{hit.score:.3f}",
-        "name": show_path(Path(hit.path.name)),
+        "name": at_time(show_path(Path(hit.path.name)), hit.time_ms),
         "path": show_path(hit.path),
-        "link": hit.path.as_uri() if hit.path.is_absolute() else "",
+        "link": _link(hit),
+        "is_video": hit.time_ms is not None,
         "relevance": None if hit.relevance is None else round(100 * hit.relevance),
         "taken": "" if hit.taken_at is None else f"{hit.taken_at:%Y-%m-%d}",
         # Panoramas and strips would leave nothing of a row to others.
         "aspect": f"{min(3.0, max(0.5, hit.width_px / max(1, hit.height_px))):.4f}",
-        "thumbnail": _thumbnail(hit.path),
-        "like": [show_path(other.path) for other in hit.like],
+        "thumbnail": _thumbnail(hit.path, hit.time_ms),
+        "folded": folded_in_words(hit).strip(),
+        "like": [at_time(show_path(other.path), other.time_ms) for other in hit.like],
         "heats": [
             {
                 "word": heat.word,
@@ -91,8 +95,16 @@ def _card(answer: Answer) -> dict[str, object]:
     }
 
 
-def _thumbnail(path: Path) -> str | None:
+def _link(hit: Hit) -> str:
+    """The address of the file; of a video, at its time (Media Fragments URI)."""
+    if not hit.path.is_absolute():
+        return ""
+    moment = "" if hit.time_ms is None else f"#t={hit.time_ms / 1000:.3f}"
+    return hit.path.as_uri() + moment
+
+
+def _thumbnail(path: Path, time_ms: int | None) -> str | None:
     try:
-        return base64.b64encode(jpeg_thumbnail(path, THUMBNAIL_PX)).decode()
+        return base64.b64encode(item_thumbnail(path, time_ms, THUMBNAIL_PX)).decode()
     except ImageError:
         return None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from retrieval.catalog.originals import content_hashes_of
+from retrieval.media.times import at_time
 from retrieval.search.engine import SearchEngine
 from retrieval.search.hit import Hit
 from retrieval.search.records import exact_record
@@ -24,7 +25,8 @@ def with_addresses(engine: SearchEngine, hits: Sequence[Hit]) -> list[dict[str, 
 def _record(record: dict[str, Any], hashes: dict[int, bytes]) -> dict[str, Any]:
     version = hashes.get(record["id"], b"")[:8].hex()
     address = f"/api/pictures/{record['id']}"
-    record["name"] = record["path"].replace("\\", "/").rsplit("/", 1)[-1]
+    name = record["path"].replace("\\", "/").rsplit("/", 1)[-1]
+    record["name"] = at_time(name, record["time_ms"])
     record["thumbnail"] = f"{address}/thumbnail?v={version}"
     record["picture"] = f"{address}/file?v={version}"
     if "like" in record:

@@ -17,7 +17,7 @@ from retrieval.catalog.originals import Original
 from retrieval.images.decoder_pool import DecoderPool
 from retrieval.search.engine import SearchEngine
 from web.pictures import Pictures, require_original
-from web.small_pictures import encoded, small_picture
+from web.small_pictures import encoded, small_item
 
 SIZES_PX = (180, 360, 720, 1440)
 # What is thrown away when the limit is met, so that it is not met again at the next picture.
@@ -44,7 +44,7 @@ class Thumbnails:
         MmsearchError as `Pictures.open`.
         """
         original = require_original(engine, item_id)
-        name = f"{original.content_hash.hex()}-{size_px}"
+        name = _name(original, size_px)
         found = self._kept(name, avif=avif)
         if found is None:
             with self._alone(name):
@@ -75,11 +75,10 @@ class Thumbnails:
         *,
         avif: bool,
     ) -> tuple[bytes, str]:
-        with pictures.open(engine, item_id) as (_, file):
-            data = file.read()
         longest = min(size_px, max(original.width_px, original.height_px))
-        image = small_picture(data, longest, self._decoders)
-        name = f"{original.content_hash.hex()}-{size_px}"
+        with pictures.open(engine, item_id) as (opened, file):
+            image = small_item(opened, file, longest, self._decoders)
+        name = _name(original, size_px)
         webp = encoded(image, "webp")
         self._write(f"{name}.webp", webp)
         if not avif:
@@ -149,6 +148,11 @@ class Thumbnails:
                 making.waiting -= 1
                 if not making.waiting:
                     self._making.pop(name, None)
+
+
+def _name(original: Original, size_px: int) -> str:
+    moment = "" if original.time_ms is None else f"-{original.time_ms}"
+    return f"{original.content_hash.hex()}-{size_px}{moment}"
 
 
 class _Making:

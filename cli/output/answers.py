@@ -11,6 +11,8 @@ import click
 
 from cli.output.links import linked, shows_links
 from cli.output.previews import print_preview, shows_previews
+from retrieval.media.times import at_time
+from retrieval.search.folded import folded_in_words
 from retrieval.search.hit import Hit
 from retrieval.storage.paths import show_path
 
@@ -47,7 +49,7 @@ def print_answers(
 
             click.echo(f"        {where_line(explanation)}")
         if with_previews:
-            print_preview(hits[place].path)
+            print_preview(hits[place].path, hits[place].time_ms)
     if not hits:
         click.echo(NOTHING if relevant else "No picture was found.", err=True)
 
@@ -63,6 +65,6 @@ def hit_lines(hits: Sequence[Hit], *, with_links: bool = False) -> list[str]:
     if with_links:
         shown = [linked(text, hit.path) for text, hit in zip(shown, hits, strict=True)]
     return [
-        f"{hit.score:6.3f}  {text}" + (f"  +{len(hit.like)} like this" if hit.like else "")
+        f"{hit.score:6.3f}  {at_time(text, hit.time_ms)}{folded_in_words(hit)}"
         for text, hit in zip(shown, hits, strict=True)
     ]

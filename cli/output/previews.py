@@ -53,12 +53,12 @@ def is_able(environment: os._Environ[str] | dict[str, str]) -> bool:
     )
 
 
-def print_preview(path: Path) -> None:
+def print_preview(path: Path, time_ms: int | None = None) -> None:
     """Show a picture below the line before; nothing where it cannot be read."""
     from retrieval.errors import ImageError
 
     try:
-        preview = renderable(path)
+        preview = renderable(path, time_ms)
     except (ImageError, OSError):
         return
     from rich.console import Console
@@ -67,14 +67,14 @@ def print_preview(path: Path) -> None:
     Console().print(Padding(preview, (0, 0, 0, _INDENT)))
 
 
-def renderable(path: Path) -> RenderableType:
+def renderable(path: Path, time_ms: int | None = None) -> RenderableType:
     """The picture as `rich` prints it. Raises ImageError or OSError where it cannot be read."""
     # Here, since it asks the terminal what it can show when it is imported.
     from PIL import Image
     from textual_image.renderable import Image as Preview
 
-    from retrieval.images.thumbnails import jpeg_thumbnail
+    from retrieval.media.thumbnails import item_thumbnail
 
-    thumbnail = Image.open(io.BytesIO(jpeg_thumbnail(path, _LONGEST_PX)))
+    thumbnail = Image.open(io.BytesIO(item_thumbnail(path, time_ms, _LONGEST_PX)))
     preview: RenderableType = Preview(thumbnail, width="auto", height=ROWS)
     return preview

@@ -32,8 +32,8 @@ def write_csv(hits: Sequence[Hit]) -> None:
 
 
 _COLUMNS = (
-    "rank", "score", "similarity", "word_score", "relevance", "fits", "path", "width_px",
-    "height_px", "taken_at", *_FACTS,
+    "rank", "score", "similarity", "word_score", "relevance", "fits", "path", "time",
+    "width_px", "height_px", "taken_at", *_FACTS,
 )  # fmt: skip
 
 

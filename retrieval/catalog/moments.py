@@ -11,6 +11,7 @@ Rows = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
 _IDS_A_STATEMENT = 500
 _OF_FILE = "SELECT id, position, time_ms FROM items WHERE file_id = ? ORDER BY position"
 _CONTENT = "SELECT content_hash FROM files WHERE id = ?"
+_ALL = "SELECT id FROM items WHERE time_ms IS NOT NULL ORDER BY id"
 _HAS_VIDEO = "SELECT 1 FROM items WHERE time_ms IS NOT NULL LIMIT 1"
 _OF_SAME_FILES = """
 SELECT items.file_id, items.id, items.position, items.time_ms FROM items
@@ -43,6 +44,11 @@ def content_hash_of_file(rows: Rows, file_id: int) -> bytes | None:
 def has_videos(rows: Rows) -> bool:
     """Whether any moment of a video is indexed."""
     return bool(rows(_HAS_VIDEO, ()))
+
+
+def ids_of_moments(rows: Rows) -> list[int]:
+    """The ids of all items that are moments of videos."""
+    return [row[0] for row in rows(_ALL, ())]
 
 
 def moments_beside(rows: Rows, item_ids: Iterable[int]) -> dict[int, list[Moment]]:

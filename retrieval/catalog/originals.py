@@ -13,7 +13,7 @@ Rows = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
 
 _ORIGINAL = """
 SELECT roots.path, files.path, files.size_bytes, files.mtime_ns, files.content_hash,
-    items.width_px, items.height_px
+    items.width_px, items.height_px, items.time_ms
 FROM items JOIN files ON files.id = items.file_id JOIN roots ON roots.id = files.root_id
 WHERE items.id = ?
 """
@@ -31,7 +31,10 @@ ORDER BY items.taken_at IS NULL, items.taken_at, files.path, items.id
 
 @dataclass(frozen=True)
 class Original:
-    """A file as it was indexed: `content_hash` has 16 bytes, the size in pixels is upright."""
+    """A file as it was indexed: `content_hash` has 16 bytes, the size in pixels is upright.
+
+    `time_ms`: where in a video the item is, None for a picture.
+    """
 
     path: Path
     size_bytes: int
@@ -39,6 +42,7 @@ class Original:
     content_hash: bytes
     width_px: int
     height_px: int
+    time_ms: int | None = None
 
 
 def original_of(rows: Rows, item_id: int) -> Original | None:
@@ -46,9 +50,9 @@ def original_of(rows: Rows, item_id: int) -> Original | None:
     found = rows(_ORIGINAL, (item_id,))
     if not found:
         return None
-    root, path, size, mtime_ns, content, width_px, height_px = found[0]
+    root, path, size, mtime_ns, content, width_px, height_px, time_ms = found[0]
     whole = Path(os.fsdecode(root)) / os.fsdecode(path)
-    return Original(whole, size, mtime_ns, bytes(content), width_px, height_px)
+    return Original(whole, size, mtime_ns, bytes(content), width_px, height_px, time_ms)
 
 
 def content_hashes_of(rows: Rows, item_ids: Sequence[int]) -> dict[int, bytes]:

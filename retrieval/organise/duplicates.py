@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 import numpy as np
 
 from retrieval.catalog import Catalog, Item
+from retrieval.catalog.moments import ids_of_moments
 from retrieval.encoders.base import ImageEncoder
 from retrieval.images.copies import compare
 from retrieval.organise.copy_groups import Components, Copy, CopyGroup, ranked, reason_for, stars
@@ -67,18 +68,19 @@ def find_duplicates(
 ) -> Duplicates:
     """Groups of copies: of the same bytes, saved again, resized, mirrored, cropped or marked.
 
-    Of pictures that seem copies by their vectors the files are read. `only` as for
-    `find_identical`.
+    Of pictures that seem copies by their vectors the files are read; of videos only the same bytes
+    are told. `only` as for `find_identical`.
     """
     identical = _same_contents(catalog, only)
     # One of each content stands for all.
     twins = {ids[0]: ids[1:] for ids in identical}
+    moments = ids_of_moments(catalog.raw_rows)
     kept = KeptVectors.read(catalog, only).without(
-        np.array([id_ for ids in identical for id_ in ids[1:]], dtype=np.int64)
+        np.array([*(id_ for ids in identical for id_ in ids[1:]), *moments], dtype=np.int64)
     )
     with ReadablePictures() as pictures:
         # Of all, however few are looked at: how near copies lie is a property of the model.
-        every = catalog.item_ids()
+        every = np.setdiff1d(catalog.item_ids(), np.array(moments, dtype=np.int64))
         chosen = every[:: max(1, len(every) // SAMPLE)][:SAMPLE].tolist()
         nearness = measure_nearness(list(catalog.items(chosen).values()), encoder, pictures)
         done = 0

@@ -14,6 +14,7 @@ from retrieval.images.copies import PREPROCESSING, Thumbnail
 from retrieval.images.decode import DecodedImage
 from retrieval.images.decoder_pool import DecoderPool
 from retrieval.images.preprocess import Preprocessing
+from retrieval.media.readers import reader_of
 
 # 64 KiB each.
 _KEPT = 4096
@@ -72,7 +73,8 @@ class ReadablePictures:
 
     def _decode(self, item: Item, preprocessing: Preprocessing) -> DecodedImage | None:
         try:
-            return self._pool.decode(item.path.read_bytes(), preprocessing)
-        except (OSError, ImageError):
+            reader = reader_of(item.path.name, self._pool)
+            return reader.show(item.path, item.time_ms, preprocessing)
+        except ImageError:
             self._failed.add(item.id)
             return None

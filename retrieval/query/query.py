@@ -1,6 +1,7 @@
 """A question as data: words, pictures and vectors that are asked for, and such that are not wanted.
 
 >>> Query.of("a beach").like(Path("reference.jpg"), weight=0.5).minus("people")
+>>> Query.of("a dog runs").then("it jumps into water")  # in a video
 """
 
 from __future__ import annotations
@@ -78,12 +79,15 @@ class Term:
 class Query:
     """What is asked for, what is not wanted, and a condition that all answers fit.
 
+    `following`: what is to be seen after it in a video, one after another.
+
     Each method returns a new question. Raises TypeError or ValueError for parts that make no sense.
     """
 
     wanted: tuple[Term, ...]
     unwanted: tuple[Term, ...] = ()
     filter: Filter | None = None
+    following: tuple[Query, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.wanted:
@@ -102,6 +106,17 @@ class Query:
         """And not this: what shows it is pushed back, the rest keeps its order."""
         return replace(self, unwanted=(*self.unwanted, _term(value, weight)))
 
+    def then(self, value: Askable | Query, weight: float = 1.0) -> Query:
+        """And after it this, later in the same video; called again, one after another.
+
+        Each may itself be a question, with what it wants and does not want.
+        """
+        step = value if isinstance(value, Query) else Query.of(value, weight)
+        if step.filter is not None:
+            raise ValueError("A condition holds for the whole question: give it to the first step.")
+        steps = (replace(step, following=()), *step.following)
+        return replace(self, following=(*self.following, *steps))
+
     def where(self, filter_: Filter) -> Query:
         """And only of what fits; called again, of what fits both."""
         return replace(self, filter=filter_ if self.filter is None else self.filter & filter_)
@@ -115,7 +130,7 @@ class Query:
     @property
     def is_plain(self) -> bool:
         """Whether it is one thing that is asked for, and nothing besides."""
-        return len(self.wanted) == 1 and not self.unwanted
+        return len(self.wanted) == 1 and not self.unwanted and not self.following
 
 
 def _term(value: Any, weight: float) -> Term:

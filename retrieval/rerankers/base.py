@@ -32,13 +32,15 @@ class Candidate:
     """A picture that the first stage found.
 
     `similarity` is its cosine with the question. `patch_tokens`, int8 (patches, token_dim), come
-    from the cache; None where it has none, or where the reranker does not need them.
+    from the cache; None where it has none, or where the reranker does not need them. `time_ms` is
+    where in a video it is, None for a picture.
     """
 
     item_id: int
     path: Path
     similarity: float
     patch_tokens: NDArray[np.int8] | None = None
+    time_ms: int | None = None
 
 
 @runtime_checkable

@@ -77,7 +77,8 @@ class BlipItmReranker:
         model = self._load()
         words = model.tokenise(query.text)
         paths = [candidate.path for candidate in candidates]
-        for places, pictures in model.images.batches(paths, _IMAGES_A_BATCH):
+        times = [candidate.time_ms for candidate in candidates]
+        for places, pictures in model.images.batches(paths, _IMAGES_A_BATCH, times):
             scores[places] = model.match(words, pictures)
         return scores
 

@@ -77,7 +77,8 @@ class CocaReranker:
         model = self._load()
         words, labels = model.encode_words(query.text)
         paths = [candidate.path for candidate in candidates]
-        for places, images in model.images.batches(paths, _IMAGES_A_BATCH):
+        times = [candidate.time_ms for candidate in candidates]
+        for places, images in model.images.batches(paths, _IMAGES_A_BATCH, times):
             scores[places] = model.mean_log_probability(words, labels, images)
         return scores
 

@@ -17,13 +17,15 @@ from numpy.typing import NDArray
 from retrieval.errors import ImageError
 from retrieval.images.decode import read_image, to_pixels
 from retrieval.images.preprocess import Preprocessing
+from retrieval.media.thumbnails import shown
 
 Encoded = NDArray[np.float32]
 DEFAULT_MAX_BYTES = 256 * 1024 * 1024
 
 _DECODERS = 4
-# A file by its place, its time and its size: one that changed is encoded again.
-_FileKey = tuple[str, int, int]
+# A file by its place, its time and its size, so that one that changed is encoded again, and a
+# moment within it.
+_FileKey = tuple[str, int, int, int | None]
 
 
 class EncodingCache:
@@ -50,20 +52,25 @@ class EncodingCache:
         """How much memory the encodings kept take."""
         return self._bytes
 
-    def batches(self, paths: Sequence[Path], size: int) -> Iterator[tuple[list[int], Encoded]]:
+    def batches(
+        self, paths: Sequence[Path], size: int, times_ms: Sequence[int | None] = ()
+    ) -> Iterator[tuple[list[int], Encoded]]:
         """Places in `paths` with the encodings of the files there, float32 (b, …), b ≤ `size`.
 
-        Files that cannot be read are left out.
+        `times_ms`: of each, where in a video it is, None for a picture. Files that cannot be read
+        are left out.
         """
+        times = list(times_ms) or [None] * len(paths)
         with ThreadPoolExecutor(_DECODERS) as pool:
             for start in range(0, len(paths), size):
                 places = range(start, min(start + size, len(paths)))
-                keys = {place: _key(paths[place]) for place in places}
+                keys = {place: _key(paths[place], times[place]) for place in places}
                 found = {place: self._recall(key) for place, key in keys.items() if key is not None}
                 missing = [place for place, encoded in found.items() if encoded is None]
-                pixels = dict(
-                    zip(missing, pool.map(self._pixels, (paths[i] for i in missing)), strict=True)
+                read = pool.map(
+                    self._pixels, (paths[i] for i in missing), (times[i] for i in missing)
                 )
+                pixels = dict(zip(missing, read, strict=True))
                 readable = [place for place in missing if pixels[place] is not None]
                 if readable:
                     fresh = self._encode(np.stack([p for p in pixels.values() if p is not None]))
@@ -74,8 +81,10 @@ class EncodingCache:
                 if whole:
                     yield list(whole), np.stack(list(whole.values()))
 
-    def _pixels(self, path: Path) -> NDArray[np.uint8] | None:
+    def _pixels(self, path: Path, time_ms: int | None) -> NDArray[np.uint8] | None:
         try:
+            if time_ms is not None:
+                return shown(path, time_ms, self._preprocessing).pixels
             image = read_image(path, self._preprocessing.size_px)
         except ImageError:
             return None
@@ -98,9 +107,9 @@ class EncodingCache:
         return encoded
 
 
-def _key(path: Path) -> _FileKey | None:
+def _key(path: Path, time_ms: int | None) -> _FileKey | None:
     try:
         status = path.stat()
     except OSError:
         return None
-    return str(path), status.st_mtime_ns, status.st_size
+    return str(path), status.st_mtime_ns, status.st_size, time_ms

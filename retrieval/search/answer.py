@@ -33,6 +33,8 @@ def answer(
     questions: Sequence[Question], live: LiveIndex, encoder: QueryEncoder, reader: QuickReader
 ) -> list[Hits]:
     """The answers to each question, best first."""
+    if any(question.query.following for question in questions):
+        return _with_ordered(questions, live, encoder, reader)
     folded = [place for place, question in enumerate(questions) if question.fold]
     if folded:
         return _with_folded(questions, folded, live, encoder, reader)
@@ -84,6 +86,28 @@ def as_hit(
 
 
 # -- inside -----------------------------------------------------------------------------------
+
+
+def _with_ordered(
+    questions: Sequence[Question], live: LiveIndex, encoder: QueryEncoder, reader: QuickReader
+) -> list[Hits]:
+    # Here, since only questions about order need it.
+    from retrieval.search.ordered import answer_ordered, in_one_picture, is_ordered
+
+    ordered = {
+        place: answer_ordered(question, live, encoder, reader)
+        for place, question in enumerate(questions)
+        if is_ordered(question, reader)
+    }
+    others = [place for place in range(len(questions)) if place not in ordered]
+    plain = [
+        replace(questions[place], query=in_one_picture(questions[place].query))
+        if questions[place].query.following
+        else questions[place]
+        for place in others
+    ]
+    hits = ordered | dict(zip(others, answer(plain, live, encoder, reader), strict=True))
+    return [hits[place] for place in range(len(questions))]
 
 
 def _with_folded(

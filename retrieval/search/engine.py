@@ -24,12 +24,13 @@ from retrieval.arguments import (
     check_texts,
     check_times,
 )
+from retrieval.catalog.moments import moments_beside
 from retrieval.encoders.base import Encoder, TextEncoder, Vectors
 from retrieval.errors import MmsearchError
 from retrieval.index import Index
 from retrieval.query.filters import Filter
-from retrieval.query.negation import read_negation
 from retrieval.query.query import Query
+from retrieval.query.sequence import read_question
 from retrieval.rerankers.base import RerankQuery
 from retrieval.rerankers.registry import AUTO
 from retrieval.search.answer import answer, as_hit
@@ -154,10 +155,12 @@ class SearchEngine(Closing):
         `query` is words (a str), or a picture: a path (os.PathLike) or an open PIL image; or a
         vector, (dim,), as `embed_texts` and its like give; or a `Query` of several of them, wanted
         and unwanted. Words that say what is not wanted, as
-        "a beach without people", are understood so; `Query.of` takes them as they are. `fusion` of
-        what is wanted: `average` finds pictures that show all of it, `rrf` any of it. `match` says
-        what is held against the words: the pictures, the words of their names, folders, titles,
-        captions and keywords, or both.
+        "a beach without people", are understood so, and words that say what comes first and what
+        then, as "a dog runs, then jumps into water": of these the answers are videos, each the
+        moment of the first with the others in `Hit.like`. `Query.of` takes words as they are.
+        `fusion` of what is wanted: `average` finds pictures that show all of it, `rrf` any of it.
+        `match` says what is held against the words: the pictures, the words of their names,
+        folders, titles, captions and keywords, or both.
         `within` keeps to pictures below a folder, `after` and `before` to those taken at or after
         one time and before another, by the camera's clock; `filter` to those that fit a condition,
         as data or as text (`retrieval.query.parse`); `min_score` leaves out those whose
@@ -248,6 +251,22 @@ class SearchEngine(Closing):
         return Hits(
             as_hit(rank, item, 0.0, 0.0) for rank, item in enumerate(items, start=offset + 1)
         )
+
+    def moments(self, video: str | os.PathLike[str]) -> Hits:
+        """The moments that the index keeps of a video, by its path, in their order.
+
+        Nothing is asked of them, so that score and similarity are 0. Raises MmsearchError where
+        the file is not indexed, or is no video.
+        """
+        self._check_process()
+        first = self._reader.items([item_of(video, self._reader)])
+        path = next(iter(first.values())).path
+        beside = moments_beside(self._reader.raw_rows, first)
+        items = self._reader.items([one.item_id for own in beside.values() for one in own])
+        if not items:
+            raise MmsearchError(f"{path} is not a video.", code="not-a-video", path=path)
+        in_order = sorted(items.values(), key=lambda item: item.time_ms or 0)
+        return Hits(as_hit(rank, item, 0.0, 0.0) for rank, item in enumerate(in_order, start=1))
 
     def similar(
         self,
@@ -486,7 +505,7 @@ def as_query(query: object) -> Query:
     if isinstance(query, Query):
         return query
     check_query(query)
-    return read_negation(query) if isinstance(query, str) else Query.of(query)  # type: ignore[arg-type]
+    return read_question(query) if isinstance(query, str) else Query.of(query)  # type: ignore[arg-type]
 
 
 def _balance(diverse: bool | float) -> float | None:

@@ -61,7 +61,8 @@ def key_of(query: Query) -> str | None:
     Case and spaces make no difference. What is not wanted is part of it.
     """
     wanted, unwanted = ([term.words for term in terms] for terms in (query.wanted, query.unwanted))
-    if None in wanted or None in unwanted:
+    # Marks are of pictures by themselves, not of what follows what.
+    if None in wanted or None in unwanted or query.following:
         return None
     parts = [", ".join(str(words) for words in wanted), *(f"no {words}" for words in unwanted)]
     return " ".join(", ".join(parts).casefold().split())

@@ -1,5 +1,7 @@
 """Answers that show the same folded into the best of them: copies, and pictures of one burst.
 
+Moments of one video fold into the best of them, whatever they show.
+
 Two pictures are copies where their vectors are as near as only those of copies are; of one burst
 where they were taken within a minute and their vectors are near. How near was measured, see
 `benchmarks/diversity.py`, for the built-in model; of another model's vectors only what is nearly
@@ -11,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,10 +55,16 @@ def fold(
     """
     leaders: list[Hit] = []
     like: list[list[Hit]] = []
+    of_video: dict[Path, int] = {}
     dim = next((len(vector) for vector in vectors.values()), 0)
     known = np.zeros((len(hits), dim), dtype=np.float32)
     for hit in hits:
         vector = vectors.get(hit.item_id)
+        if hit.time_ms is not None:
+            if hit.path in of_video:
+                like[of_video[hit.path]].append(hit)
+                continue
+            of_video[hit.path] = len(leaders)
         if vector is not None:
             cosines = known[: len(leaders)] @ np.asarray(vector, dtype=np.float32)
             group = next(
@@ -68,6 +77,7 @@ def fold(
             )
             if group is not None:
                 like[group].append(hit)
+                of_video[hit.path] = group
                 continue
             known[len(leaders)] = vector
         leaders.append(hit)

@@ -44,6 +44,13 @@ class Hit:
     shard: str | None = field(default=None, compare=False)
 
     @property
+    def span_ms(self) -> tuple[int, int] | None:
+        """The first and the last moment of the video that answer here; None for a picture."""
+        own = [hit.time_ms for hit in (self, *self.like) if hit.path == self.path]
+        times = [time_ms for time_ms in own if time_ms is not None]
+        return (min(times), max(times)) if times else None
+
+    @property
     def taken_at(self) -> datetime | None:
         """When it was taken, by the camera's clock; None where that is not known."""
         return self.metadata.taken_at

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from retrieval.errors import ImageError
+from retrieval.media.times import at_time
+from retrieval.search.folded import folded_in_words
 from retrieval.storage.paths import show_path
 
 if TYPE_CHECKING:
@@ -24,7 +26,8 @@ MOST_CARDS = 60
 
 def card(hit: Hit) -> str:
     """One answer as HTML: its thumbnail, its name, its score."""
-    name, path = escape(show_path(Path(hit.path.name))), escape(show_path(hit.path), quote=True)
+    name = escape(at_time(show_path(Path(hit.path.name)), hit.time_ms))
+    path = escape(show_path(hit.path), quote=True)
     return (
         f'<figure style="margin:0;width:{THUMBNAIL_PX}px" title="{path}">'
         f'<div style="height:{THUMBNAIL_PX}px;display:grid;place-items:center">{_image(hit)}</div>'
@@ -46,14 +49,14 @@ def grid(hits: Iterable[Hit]) -> str:
 
 def _image(hit: Hit) -> str:
     # Here, since a list of answers that nobody looks at needs no Pillow.
-    from retrieval.images.thumbnails import jpeg_thumbnail
+    from retrieval.media.thumbnails import item_thumbnail
 
     try:
-        data = base64.b64encode(jpeg_thumbnail(hit.path, THUMBNAIL_PX)).decode()
+        data = base64.b64encode(item_thumbnail(hit.path, hit.time_ms, THUMBNAIL_PX)).decode()
     except ImageError:
         return "<span>The file can no longer be read.</span>"
     return f'<img alt="" src="data:image/jpeg;base64,{data}">'
 
 
 def _folded(hit: Hit) -> str:
-    return f"<br>+{len(hit.like)} like this" if hit.like else ""
+    return f"<br>{folded_in_words(hit).strip()}" if hit.like else ""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from retrieval.images.facts import ImageMetadata
+from retrieval.media.times import clock
 from retrieval.search.hit import Hit
 
 
@@ -23,10 +24,21 @@ def hit_record(hit: Hit) -> dict[str, Any]:
         "fits": hit.fits,
         "word_score": round(hit.word_score, 6),
         "path": str(hit.path),
+        **_moment(hit),
         "width_px": hit.width_px,
         "height_px": hit.height_px,
         "taken_at": hit.taken_at.isoformat() if hit.taken_at else None,
         "metadata": hit.metadata.to_json(),
+    }
+
+
+def _moment(hit: Hit) -> dict[str, Any]:
+    """Where in a video an answer is; for a picture, that it is in none."""
+    span_ms = hit.span_ms
+    return {
+        "time_ms": hit.time_ms,
+        "time": None if hit.time_ms is None else clock(hit.time_ms),
+        "span_ms": None if span_ms is None else list(span_ms),
     }
 
 
@@ -40,7 +52,6 @@ def exact_record(hit: Hit) -> dict[str, Any]:
         "similarity": hit.similarity,
         "relevance": hit.relevance,
         "word_score": hit.word_score,
-        "time_ms": hit.time_ms,
         "reranker": hit.reranker,
         "question": hit.question,
     }

@@ -151,6 +151,6 @@ def _as_candidates(
     images: Sequence[Item], similarities: Sequence[float], tokens: dict[int, Tokens]
 ) -> list[Candidate]:
     return [
-        Candidate(image.id, image.path, similarity, tokens.get(image.id))
+        Candidate(image.id, image.path, similarity, tokens.get(image.id), image.time_ms)
         for image, similarity in zip(images, similarities, strict=True)
     ]

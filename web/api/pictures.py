@@ -34,7 +34,7 @@ def picture(service: Serving, item_id: int) -> JSONAnswer:
     record = with_addresses(engine, [hit_of(engine, item_id)])[0]
     for name in _OF_ANSWERS:
         del record[name]
-    record["folder"] = record["path"][: -len(record["name"]) - 1]
+    record["folder"] = record["path"].replace("\\", "/").rpartition("/")[0]
     record["tags"] = tags_of(engine.catalog.raw_rows, item_id)
     return JSONAnswer(record)
 

@@ -24,12 +24,17 @@ Upload = Callable[[bytes], str]
 
 def question_record(query: Query, upload: Upload) -> dict[str, Any]:
     """What is asked; pictures are uploaded, and stand by the names that `upload` gives them."""
-    return {
-        "terms": [
-            *(_term(term, upload) for term in query.wanted),
-            *(_term(term, upload) | {"wanted": False} for term in query.unwanted),
-        ]
-    }
+    record: dict[str, Any] = {"terms": _terms(query, upload)}
+    if query.following:
+        record["following"] = [_terms(step, upload) for step in query.following]
+    return record
+
+
+def _terms(query: Query, upload: Upload) -> list[dict[str, Any]]:
+    return [
+        *(_term(term, upload) for term in query.wanted),
+        *(_term(term, upload) | {"wanted": False} for term in query.unwanted),
+    ]
 
 
 def condition_record(

@@ -1,6 +1,7 @@
 import { call } from "./api.js";
 import { element } from "./elements.js";
 import { text } from "./texts.js";
+import { play } from "./video.js";
 
 /** The picture in full, with its facts; arrows go to its neighbours among the answers. */
 export function makeViewer(hits, moreLike) {
@@ -14,6 +15,7 @@ export function makeViewer(hits, moreLike) {
     const hit = all[current];
     image.src = `${hit.thumbnail}&size=1440`;
     image.alt = hit.name;
+    play(image.parentElement, hit);
     element("viewer-name").textContent = hit.name;
     facts(hit);
     if (!dialog.open) dialog.showModal();

@@ -142,12 +142,12 @@ class QuickReader(Closing):
     @property
     def full_text(self) -> FullText:
         """See `Catalog.full_text`."""
+        return FullText(self.raw_rows)
 
-        def rows(statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-            found = self._rows(statement, values)
-            return self.full.raw_rows(statement, values) if found is None else found
-
-        return FullText(rows)
+    def raw_rows(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """See `Catalog.raw_rows`."""
+        found = self._rows(statement, values)
+        return self.full.raw_rows(statement, values) if found is None else found
 
     def vectors(self, ids: Sequence[int]) -> dict[int, NDArray[np.float16]]:
         """See `Catalog.vectors`."""
