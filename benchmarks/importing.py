@@ -22,13 +22,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.indexing import machine
+from benchmarks.support.results import publish
 from indexer import export_index, import_vectors
 from retrieval.encoders.base import ImageEncoding, Pixels, TextEncoding
 from retrieval.encoders.space import EmbeddingSpace
 from retrieval.images.preprocess import Preprocessing
 from retrieval.index import Index
 
-RESULT = Path(__file__).parent / "results" / "importing.md"
 DIM = 512
 _ROWS_A_FILE = 100_000
 
@@ -81,9 +81,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         source = write_folder(Path(scratch) / "laion", pictures)
         page = report(source, Path(scratch), pictures)
-    print(page)
-    if not options.tiny:
-        RESULT.write_text(page, "utf-8")
+    publish(page, "importing", keep=not options.tiny)
 
 
 def report(source: Path, scratch: Path, pictures: int) -> str:

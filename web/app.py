@@ -78,14 +78,23 @@ def create_app(settings: ServeSettings, service: Service | None = None) -> FastA
         kept.router,
         organise.router,
         archives.router,
+        health.metrics_router,
     ):
         app.include_router(router, prefix="/api")
     app.include_router(health.router)
     add_handlers(app)
     app.mount("/", _Page(directory=PAGE, html=True, check_dir=False), name="page")
     app.add_middleware(LimitRequests, limits=settings.limits)
-    # The last one added is the outermost.
     app.add_middleware(Guard, settings=settings)
+    # The last one added is the outermost.
+    if held.metrics is not None:
+        from web.metrics import MeasureRequests
+
+        app.add_middleware(MeasureRequests, metrics=held.metrics)
+    if settings.trace:
+        from web.tracing import TraceRequests, tracer_provider
+
+        app.add_middleware(TraceRequests, provider=tracer_provider())
     return app
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 import threading
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from retrieval.errors import MmsearchError
 from retrieval.images.decoder_pool import DecoderPool
@@ -17,6 +19,9 @@ from web.pictures import Pictures
 from web.settings import ServeSettings
 from web.thumbnails import Thumbnails
 from web.uploads import Uploads
+
+if TYPE_CHECKING:
+    from web.metrics import Metrics
 
 
 class Service(Closing):
@@ -41,6 +46,7 @@ class Service(Closing):
         self.thumbnails = Thumbnails(
             self.location.folder / "thumbnails", self.decoders, limits.thumbnail_bytes
         )
+        self.metrics = _metrics(self)
         self._engine: SearchEngine | None = None
         self._lock = threading.Lock()
 
@@ -64,3 +70,12 @@ class Service(Closing):
                 self._engine.close()
                 self._engine = None
         self.decoders.close()
+
+
+def _metrics(service: Service) -> Metrics | None:
+    """What is counted, where the package for it is there."""
+    if find_spec("prometheus_client") is None:
+        return None
+    from web.metrics import Metrics
+
+    return Metrics(service)

@@ -39,7 +39,8 @@ class ServeSettings:
     """Where a server listens, and what it asks of clients.
 
     `token`: what clients have to show, None where none is asked; needed on any `host` that others
-    can reach. `names`: further names under which the server may be spoken to.
+    can reach. `names`: further names under which the server may be spoken to. `trace`: send a span
+    of each request to where OpenTelemetry's environment names.
     """
 
     index_dir: str | os.PathLike[str] | None = None
@@ -48,6 +49,7 @@ class ServeSettings:
     token: str | None = None
     names: tuple[str, ...] = ()
     log_questions: bool = False
+    trace: bool = False
     limits: Limits = Limits()
 
     def __post_init__(self) -> None:

@@ -33,6 +33,11 @@ import click
 )
 @click.option("--log", "log", is_flag=True, help="Write a line for each request.")
 @click.option("--log-questions", is_flag=True, help="Write what was asked into those lines, too.")
+@click.option(
+    "--trace",
+    is_flag=True,
+    help="Send a span of each request to $OTEL_EXPORTER_OTLP_ENDPOINT (OpenTelemetry).",
+)
 @click.pass_obj
 def command(
     index_dir: str | None,
@@ -43,6 +48,7 @@ def command(
     names: tuple[str, ...],
     log: bool,
     log_questions: bool,
+    trace: bool,
 ) -> None:
     """Show the pictures in a browser, and answer programs over HTTP, until Ctrl-C.
 
@@ -52,6 +58,8 @@ def command(
     from retrieval.encoders.requirements import require_packages
 
     require_packages("Serving", "web", "fastapi", "uvicorn", "python_multipart")
+    if trace:
+        require_packages("Tracing", "tracing", "opentelemetry.sdk", "opentelemetry.exporter")
     from web.serving import serve
     from web.settings import ServeSettings, read_token
 
@@ -62,6 +70,7 @@ def command(
         token=read_token(token_file) if token_file else None,
         names=names,
         log_questions=log_questions,
+        trace=trace,
     )
     if log or log_questions:
         logging.getLogger("mmsearch.access").setLevel(logging.INFO)

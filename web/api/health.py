@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from retrieval.errors import MmsearchError
 from web.api.service_of import Serving
@@ -28,3 +28,17 @@ def ready(service: Serving) -> JSONAnswer:
     except MmsearchError as error:
         return JSONAnswer({"ready": False, "why": error.code}, status_code=503)
     return JSONAnswer({"ready": True})
+
+
+metrics_router = APIRouter(tags=["health"])
+
+
+@metrics_router.get("/metrics", responses={404: {"description": "The extra is not there."}})
+def metrics(service: Serving) -> Response:
+    """What is counted, in the text format of Prometheus."""
+    if service.metrics is None:
+        raise MmsearchError(
+            'Metrics need the package prometheus_client: run `pip install "mmsearch[metrics]"`.',
+            code="not-found",
+        )
+    return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
