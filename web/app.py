@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.staticfiles import StaticFiles
 
-from web.api import facets, health, index, kept, organise, pictures, programs, search
+from web.api import facets, health, index, kept, layout, organise, pictures, programs, search
 from web.api import zip as archives
 from web.api.service_of import Serving
 from web.safety.errors import add_handlers, error_answer
@@ -72,6 +72,7 @@ def create_app(settings: ServeSettings, service: Service | None = None) -> FastA
         _login,
         search.router,
         programs.router,
+        layout.router,
         pictures.router,
         facets.router,
         index.router,
@@ -104,4 +105,6 @@ class _Page(StaticFiles):
     def file_response(self, *args: object, **kwargs: object) -> Response:
         answer = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
         answer.headers["cache-control"] = "no-cache"
+        if str(args[0]).endswith(".webmanifest"):
+            answer.headers["content-type"] = "application/manifest+json"
         return answer

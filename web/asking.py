@@ -6,6 +6,7 @@ The same words, terms and options as on the command line.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
@@ -165,11 +166,16 @@ def read(
     return query, only
 
 
+def joined(own: Filter | None, text: str) -> Filter | None:
+    """A filter and one that is written, both to be fit; None where nothing is."""
+    written = filter_of(text)
+    found = [part for part in (own, written) if part is not None]
+    return None if not found else found[0] if len(found) == 1 else And(tuple(found))
+
+
 def condition(asked: Conditions, own: Filter | None = None) -> Filter | None:
     """All that answers have to fit, as one filter; None where nothing is."""
-    found = [own] if own is not None else []
-    if asked.filter.strip():
-        found.append(parse_filter(asked.filter))
+    found = [part for part in (own, filter_of(asked.filter)) if part is not None]
     if asked.after or asked.before:
         found.append(
             Taken(
@@ -244,6 +250,12 @@ def vector_of(engine: SearchEngine, item_id: int) -> Vector:
     """The kept vector of an item, float32 (dim,); MmsearchError `not-found` where there is none."""
     vector: Vector = engine.vectors_of([hit_of(engine, item_id)])[0]
     return vector
+
+
+def hits_of(engine: SearchEngine, item_ids: Sequence[int]) -> list[Hit]:
+    """Items as answers without scores, in their order; unknown ids are left out."""
+    items = engine.index.reader.items([one for one in dict.fromkeys(item_ids) if 0 < one < 2**63])
+    return [as_hit(1, items[one], 0.0, 0.0) for one in item_ids if one in items]
 
 
 def hit_of(engine: SearchEngine, item_id: int, question: str | None = None) -> Hit:

@@ -7,6 +7,7 @@ import threading
 from typing import Any
 
 from retrieval.errors import MmsearchError
+from retrieval.organise.copy_groups import CopyGroup
 from retrieval.search.engine import SearchEngine
 
 _LOG = logging.getLogger("mmsearch.web")
@@ -19,8 +20,8 @@ class Copies:
         self._lock = threading.Lock()
         self._looking: _Looking | None = None
 
-    def look(self, engine: SearchEngine) -> tuple[dict[str, Any], list[list[int]]]:
-        """How far the search is, as JSON takes it, and the groups, ids, the best of each first."""
+    def look(self, engine: SearchEngine) -> tuple[dict[str, Any], tuple[CopyGroup, ...]]:
+        """How far the search is, as JSON takes it, and the groups, none until it is over."""
         generation = engine.index.reader.generation
         with self._lock:
             looking = self._looking
@@ -35,7 +36,7 @@ class _Looking(threading.Thread):
         # What it finds is thrown away at the end of the program.
         super().__init__(name="copies", daemon=True)
         self.generation = generation
-        self.groups: list[list[int]] = []
+        self.groups: tuple[CopyGroup, ...] = ()
         self.is_over = False
         self._engine = engine
         self._done = 0
@@ -48,10 +49,7 @@ class _Looking(threading.Thread):
 
     def run(self) -> None:
         try:
-            found = self._engine.duplicates(progress=self._tell)
-            self.groups = [
-                [copy.item_id for copy in (group.best, *group.others)] for group in found.groups
-            ]
+            self.groups = self._engine.duplicates(progress=self._tell).groups
         except MmsearchError as error:
             self._error = str(error)
         except Exception as error:

@@ -39,8 +39,10 @@ class ServeSettings:
     """Where a server listens, and what it asks of clients.
 
     `token`: what clients have to show, None where none is asked; needed on any `host` that others
-    can reach. `names`: further names under which the server may be spoken to. `trace`: send a span
-    of each request to where OpenTelemetry's environment names.
+    can reach. `names`: further names under which the server may be spoken to. `folders`: below
+    which clients may have folders indexed; of no account where only this machine can reach the
+    server, which may then have any. `trace`: send a span of each request to where OpenTelemetry's
+    environment names.
     """
 
     index_dir: str | os.PathLike[str] | None = None
@@ -48,6 +50,7 @@ class ServeSettings:
     port: int = DEFAULT_PORT
     token: str | None = None
     names: tuple[str, ...] = ()
+    folders: tuple[Path, ...] = ()
     log_questions: bool = False
     trace: bool = False
     limits: Limits = Limits()
@@ -71,6 +74,13 @@ class ServeSettings:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return False
+
+    def may_index(self, path: Path) -> bool:
+        """Whether clients may have this folder or file indexed; links are followed first."""
+        if self.is_loopback:
+            return True
+        real = Path(os.path.realpath(path))
+        return any(real.is_relative_to(os.path.realpath(folder)) for folder in self.folders)
 
     @property
     def own_names(self) -> frozenset[str]:

@@ -19,6 +19,7 @@ FEATURES = (
     "saved",
     "feedback",
     "copies",
+    "layout",
     "eval",
 )
 
@@ -32,6 +33,10 @@ def status_record(service: Service) -> dict[str, Any]:
         "features": list(FEATURES),
         "can_reveal": service.settings.is_loopback and can_reveal(),
         "read_only": False,
+        # Below which folders a client may have more indexed; null where it may any.
+        "index_below": None
+        if service.settings.is_loopback
+        else [str(folder) for folder in service.settings.folders],
         "indexing": None if job is None else job.record(),
         "model": None,
         "dim": None,

@@ -31,6 +31,14 @@ import click
     metavar="NAME",
     help="A further name that the server goes by, behind a proxy say. Repeatable.",
 )
+@click.option(
+    "--allow-folder",
+    "folders",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Where others can reach the host: let them index folders below DIR. Repeatable.",
+)
 @click.option("--log", "log", is_flag=True, help="Write a line for each request.")
 @click.option("--log-questions", is_flag=True, help="Write what was asked into those lines, too.")
 @click.option(
@@ -46,6 +54,7 @@ def command(
     show: bool,
     token_file: Path | None,
     names: tuple[str, ...],
+    folders: tuple[Path, ...],
     log: bool,
     log_questions: bool,
     trace: bool,
@@ -69,6 +78,7 @@ def command(
         port=port,
         token=read_token(token_file) if token_file else None,
         names=names,
+        folders=tuple(folder.absolute() for folder in folders),
         log_questions=log_questions,
         trace=trace,
     )

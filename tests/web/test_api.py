@@ -151,3 +151,30 @@ def test_a_picture_s_neighbours_are_those_beside_it_in_time(client: TestClient) 
     by_time = [hit["id"] for hit in reversed(newest)]
     sides = client.get(f"/api/pictures/{by_time[1]}/neighbours", params={"n": 1}).json()
     assert [hit["id"] for hit in sides["before"]] == [by_time[0]]
+
+
+def test_the_layout_holds_all_pictures_in_the_order_of_browsing(client: TestClient) -> None:
+    newest = client.get("/api/search", params={"k": 100}).json()["hits"]
+    layout = client.get("/api/layout").json()
+    assert layout["ids"] == [hit["id"] for hit in newest]
+    shapes = [round(100 * hit["width_px"] / hit["height_px"]) for hit in newest]
+    assert layout["shapes"] == shapes
+    months = [month for month, count in layout["months"] for _ in range(count)]
+    assert months == [hit["taken_at"][:7] if hit["taken_at"] else None for hit in newest]
+    narrow = client.get("/api/layout", params={"q": "type:png", "filter": "is:landscape"}).json()
+    found = client.get("/api/search", params={"filter": "type:png is:landscape", "k": 100}).json()
+    assert narrow["ids"] == [hit["id"] for hit in found["hits"]] != []
+    assert client.get("/api/layout", params={"q": "a cat"}).status_code == 400
+    assert client.get("/api/layout", params={"filter": "rating:many"}).status_code == 400
+
+
+def test_several_pictures_are_told_of_in_the_order_they_are_named(client: TestClient) -> None:
+    hits = client.get("/api/search", params={"k": 3}).json()["hits"]
+    ids = [hit["id"] for hit in reversed(hits)]
+    found = client.get("/api/pictures", params={"ids": ",".join(map(str, [*ids, 9999, 0]))}).json()
+    assert [hit["id"] for hit in found["hits"]] == ids
+    assert found["hits"][0]["thumbnail"] == hits[-1]["thumbnail"]
+    many = ",".join(map(str, range(1, 502)))
+    assert client.get("/api/pictures", params={"ids": many}).status_code == 400
+    for wrong in ("", "a", "1,", "-1", "1;2"):
+        assert client.get("/api/pictures", params={"ids": wrong}).status_code in (400, 422)

@@ -68,6 +68,28 @@ def test_a_path_that_is_not_there_is_told(client: TestClient, tmp_path: Path) ->
     assert client.post("/api/indexing", json={"paths": ["relative"]}).status_code == 400
 
 
+def test_on_another_host_only_allowed_folders_are_indexed(tmp_path: Path, folder: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (folder / "link").symlink_to(other)
+    token = "a token of some length"
+    settings = ServeSettings(
+        tmp_path / "index", host="0.0.0.0", token=token, folders=(folder.parent / "photos",)
+    )
+    shown = {"authorization": f"Bearer {token}"}
+    with TestClient(create_app(settings), base_url=ADDRESS, headers=shown) as client:
+        assert client.get("/api/status").json()["index_below"] == [str(folder)]
+        for path in ("/", "/etc", other, folder / "..", folder / ".." / "other", folder / "link"):
+            refused = client.post("/api/indexing", json={"paths": [str(folder), str(path)]})
+            assert refused.status_code == 403, path
+        assert client.get("/api/indexing").json() == {"state": "none"}
+        assert _indexed(client, folder)["report"]["new"] == 4
+        assert _indexed(client)["state"] == "done"
+    closed = ServeSettings(tmp_path / "index", host="0.0.0.0", token=token)
+    with TestClient(create_app(closed), base_url=ADDRESS, headers=shown) as client:
+        assert client.post("/api/indexing", json={"paths": [str(folder)]}).status_code == 403
+
+
 def test_progress_is_streamed_while_questions_are_answered(tmp_path: Path, photos: Path) -> None:
     """Reads go on while an indexer writes; events say how far it is."""
     first = tmp_path / "first"
@@ -147,8 +169,11 @@ def test_copies_are_found_in_the_background(client: TestClient, folder: Path) ->
             break
         time.sleep(0.05)
     assert found["state"] == "done"
-    names = [sorted(hit["name"] for hit in group) for group in found["groups"]]
-    assert names == [["coffee again.png", "coffee.png"]]
+    assert found["total_groups"] == 1 and found["spare_bytes"] > 0
+    (group,) = found["groups"]
+    assert sorted(hit["name"] for hit in group["hits"]) == ["coffee again.png", "coffee.png"]
+    assert [hit["kind"] for hit in group["hits"]] == [None, "identical"] and group["reason"]
+    assert client.get("/api/duplicates", params={"offset": 1}).json()["groups"] == []
 
 
 def test_a_model_is_measured_on_captions(client: TestClient, photos: Path, folder: Path) -> None:

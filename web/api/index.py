@@ -68,8 +68,15 @@ def indexing(service: Serving) -> JSONAnswer:
 
 @router.post("/indexing", status_code=202)
 def start_indexing(service: Serving, wanted: ToIndex) -> JSONAnswer:
-    """Begin to index folders of the server's machine."""
+    """Begin to index folders of the server's machine.
+
+    Where others can reach the server, those that it allows; those that are indexed are looked at
+    again, by naming none.
+    """
     paths = [checked_path(path) for path in wanted.paths]
+    for path in paths:
+        if not service.settings.may_index(path):
+            raise MmsearchError(f"This server does not index {path}.", code="forbidden")
     if not paths:
         try:
             with Catalog.open(service.location.catalog) as catalog:

@@ -7,12 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from retrieval.errors import MmsearchError
 from web.api.service_of import Serving, require_local
-from web.asking import hit_of
+from web.asking import hits_of
 from web.records import with_addresses
 from web.safety.answers import JSONAnswer
 
@@ -32,16 +32,33 @@ class ToMeasure(BaseModel):
 
 
 @router.get("/duplicates")
-def duplicates(service: Serving) -> JSONAnswer:
-    """Groups of copies, the best first; looked for in the background, so ask again until `done`."""
+def duplicates(
+    service: Serving,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
+) -> JSONAnswer:
+    """Groups of copies, those that would free most first; nothing is ever deleted.
+
+    Looked for in the background, so ask again until `state` is `done`. Of each group `reason` says
+    why the first of its `hits` is the best; of the others `kind` says how they are copies of it.
+    """
     engine = service.engine
     state, groups = service.copies.look(engine)
-    record: dict[str, Any] = {**state, "groups": []}
-    for group in groups:
-        items = engine.index.reader.items(group)
-        hits = [hit_of(engine, item_id) for item_id in group if item_id in items]
+    record: dict[str, Any] = {
+        **state,
+        "total_groups": len(groups),
+        "spare_bytes": sum(group.spare_bytes for group in groups),
+        "groups": [],
+    }
+    for group in groups[offset : offset + limit]:
+        copies = {copy.item_id: copy for copy in (group.best, *group.others)}
+        # Those that have left the index since are passed over.
+        hits = with_addresses(engine, hits_of(engine, list(copies)))
+        for hit in hits:
+            hit["kind"] = copies[hit["id"]].kind
+            hit["size_bytes"] = copies[hit["id"]].size_bytes
         if len(hits) > 1:
-            record["groups"].append(with_addresses(engine, hits))
+            record["groups"].append({"reason": group.reason, "hits": hits})
     return JSONAnswer(record)
 
 

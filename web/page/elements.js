@@ -2,25 +2,45 @@ import { text } from "./texts.js";
 
 export const element = (id) => document.getElementById(id);
 
-/** What the fixed parts of the page say. */
-export function nameButtons() {
-  const question = element("question");
-  question.placeholder = text.ask;
-  question.setAttribute("aria-label", text.ask);
-  element("choose").textContent = text.choose;
-  element("picture").setAttribute("aria-label", text.choose);
-  element("index-button").textContent = text.index;
-  element("theme").setAttribute("aria-label", text.dark);
-  element("words").setAttribute("aria-label", text.words);
-  element("facets").setAttribute("aria-label", text.filters);
-  element("index-title").textContent = text.index;
-  element("folder").placeholder = text.folder;
-  element("folder").setAttribute("aria-label", text.folder);
-  element("add").querySelector("button").textContent = text.add;
-  element("login-label").textContent = text.token;
-  element("login").querySelector("button").textContent = text.enter;
-  for (const button of document.querySelectorAll(".close")) {
-    button.setAttribute("aria-label", text.close);
-    button.addEventListener("click", () => button.closest("dialog").close());
+/** A new element: its properties, then what stands in it. */
+export function make(name, properties = {}, ...inside) {
+  const { label, ...own } = properties;
+  const made = Object.assign(document.createElement(name), own);
+  if (label) made.setAttribute("aria-label", label);
+  made.append(...inside);
+  return made;
+}
+
+export const button = (words, act, properties = {}) => {
+  const made = make("button", { type: "button", textContent: words, ...properties });
+  made.addEventListener("click", () => act(made));
+  return made;
+};
+
+/** What the fixed parts of the page say: `data-text`, `data-label` and `data-hint` name their words. */
+export function nameParts() {
+  for (const part of document.querySelectorAll("[data-text]")) part.textContent = text[part.dataset.text];
+  for (const part of document.querySelectorAll("[data-label]")) part.setAttribute("aria-label", text[part.dataset.label]);
+  for (const part of document.querySelectorAll("[data-hint]")) part.placeholder = text[part.dataset.hint];
+  for (const close of document.querySelectorAll(".close")) {
+    close.setAttribute("aria-label", text.close);
+    close.addEventListener("click", () => close.closest("dialog").close());
   }
+}
+
+/** A dialog that a click beside it closes as well. */
+export function closeBeside(dialog) {
+  dialog.addEventListener("click", (event) => {
+    if (event.target === dialog) dialog.close();
+  });
+}
+
+/** A sentence that goes away by itself. */
+let telling;
+export function tell(words) {
+  const note = element("note");
+  note.textContent = words;
+  note.classList.add("shown");
+  clearTimeout(telling);
+  telling = setTimeout(() => note.classList.remove("shown"), 4000);
 }
