@@ -62,12 +62,12 @@ def _has_encoder(location: IndexDir) -> bool:
 
 def _catalog(location: IndexDir, stack: ExitStack) -> Catalog | None:
     # Asked here, since a first run need not load the catalogue's modules to find none.
-    if not location.catalog.exists():
+    if not location.has_catalog:
         return None
     from retrieval.catalog import Catalog
     from retrieval.errors import IndexMissingError
 
     try:
-        return stack.enter_context(Catalog.open(location.catalog))
+        return stack.enter_context(Catalog.open(location.address))
     except IndexMissingError:
         return None

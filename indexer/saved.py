@@ -46,7 +46,7 @@ def saved_search(name: str, index_dir: str | os.PathLike[str] | None = None) -> 
 
 def saved_searches(index_dir: str | os.PathLike[str] | None = None) -> list[SavedSearch]:
     """All saved searches, by name. Raises IndexMissingError where there is no index."""
-    with Catalog.open(resolve_index_dir(index_dir).catalog) as catalog:
+    with Catalog.open(resolve_index_dir(index_dir).address) as catalog:
         return catalog.saved_searches()
 
 
@@ -61,7 +61,7 @@ def remove_saved_search(name: str, index_dir: str | os.PathLike[str] | None = No
 @contextmanager
 def _catalog(index_dir: str | os.PathLike[str] | None) -> Iterator[Catalog]:
     """The catalogue, of the present format: one row needs no lock, but bringing it there does."""
-    path = resolve_index_dir(index_dir).catalog
+    path = resolve_index_dir(index_dir).address
     with Catalog.open(path) as catalog:
         is_old = catalog.version != SCHEMA_VERSION
     if is_old:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,7 @@ from retrieval.encoders.registry import DEFAULT_MODEL, load_encoder
 from retrieval.errors import IndexMissingError
 from retrieval.index import Index, take_next_tokens
 from retrieval.rerankers.registry import TRAINED_FOLDER
-from retrieval.storage.patch_tokens import PatchTokenStore
+from retrieval.storage.patch_tokens import PatchTokens
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def upgrade_index(
         names = (made_by.name, target.space.name)
         before = catalog.ids_without_vectors(space_id)
         interrupted = False
-        with PatchTokenStore.open(index.dir.next_tokens, target.space.fingerprint) as tokens:
+        with closing(index.next_patch_tokens(target.space.fingerprint)) as tokens:
             try:
                 wanted = set(before.tolist())
                 reencode(
@@ -101,7 +102,7 @@ def upgrade_index(
         return UpgradeReport(*names, encoded, total, left, moved=True)
 
 
-def _drop_stray(tokens: PatchTokenStore, item_ids: np.ndarray) -> bool:
+def _drop_stray(tokens: PatchTokens, item_ids: np.ndarray) -> bool:
     """Drop tokens of items that are gone; returns whether any are left."""
     kept = tokens.ids()
     if kept is None:
@@ -120,7 +121,7 @@ def _move(index: Index, has_tokens: bool) -> None:
         trained.rename(_free_name(trained))
     with index.catalog.transaction() as change:
         change.switch_space(has_patch_tokens=has_tokens)
-    take_next_tokens(index.dir)
+    take_next_tokens(index.dir, index.catalog)
     index.vectors.rebuild(index.catalog)
 
 

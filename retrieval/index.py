@@ -8,17 +8,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from retrieval.catalog.sqlite.quick_reader import QuickReader
 from retrieval.encoders.base import Encoder, TextEncoder
 from retrieval.encoders.bound import BoundEncoder
 from retrieval.encoders.space import EmbeddingSpace
-from retrieval.errors import IndexMissingError
+from retrieval.errors import CatalogError, IndexMissingError
+from retrieval.storage.catalog_url import CatalogUrl, remember_catalog_url
 from retrieval.storage.closing import Closing
 from retrieval.storage.index_dir import IndexDir, resolve_index_dir
-from retrieval.storage.patch_tokens import PatchTokenStore, discard, fingerprint_of
+from retrieval.storage.patch_token_inventory import TokenInventory, take_inventory
+from retrieval.storage.patch_tokens import (
+    PatchTokens,
+    PatchTokenStore,
+    discard,
+    fingerprint_of,
+)
 from retrieval.vectors.faiss.store import VectorStore
 
 if TYPE_CHECKING:
@@ -51,7 +59,7 @@ class Index(Closing):
         self.was_cut_off = was_cut_off
         self._reader = reader
         self._catalog = catalog
-        self._tokens: PatchTokenStore | None = None
+        self._tokens: PatchTokens | None = None
 
     @classmethod
     def open(
@@ -69,7 +77,7 @@ class Index(Closing):
         read, EncoderMismatchError or UnknownModelError when the encoder is used and is another.
         """
         location = resolve_index_dir(index_dir)
-        reader = QuickReader.open(location.catalog)
+        reader = QuickReader.open(location.address)
         try:
             made_by = reader.encoder
             if made_by is None:
@@ -93,8 +101,13 @@ class Index(Closing):
         model: str | None = None,
         precision: str = "auto",
         encoder: Encoder | None = None,
+        catalog: str | None = None,
+        shared: bool = False,
     ) -> Iterator[Self]:
         """Be the one writer of an index for the length of the block.
+
+        `catalog` is the address of a server's catalogue, which the folder remembers from then on.
+        `shared`: others that share may write to it as well.
 
         A catalogue of an older version is brought to the present format unless it is to be kept.
         `create` makes an index that is missing, `model` names its encoder; `precision` and
@@ -109,21 +122,26 @@ class Index(Closing):
         from retrieval.storage.writer_lock import writer_lock
 
         location = resolve_index_dir(index_dir)
+        where = _address(location, catalog)
         if not create:
             # Before the lock, which would make the folder.
-            Catalog.open(location.catalog).close()
-        with writer_lock(location) as lock:
-            catalog = (Catalog.create if create else Catalog.open)(location.catalog)
-            with catalog:
-                if lock.was_cut_off and create:
-                    catalog.require_sound()
+            Catalog.open(where).close()
+        many_write = shared and isinstance(where, CatalogUrl)
+        with nullcontext() if many_write else writer_lock(location) as lock:
+            opened = (Catalog.create if create else Catalog.open)(where)
+            with opened, opened.hold_writing(shared=many_write):
+                if isinstance(where, CatalogUrl):
+                    remember_catalog_url(location.catalog_url, where)
+                was_cut_off = lock is not None and lock.was_cut_off
+                if was_cut_off and create:
+                    opened.require_sound()
                 if not keep_format:
-                    catalog.upgrade()
-                    _finish_move(location, catalog)
+                    opened.upgrade()
+                    _finish_move(location, opened)
                 bound = BoundEncoder(
-                    catalog.encoder, model=model, precision=precision, given=encoder
+                    opened.encoder, model=model, precision=precision, given=encoder
                 )
-                index = cls(location, None, catalog, bound, was_cut_off=lock.was_cut_off)
+                index = cls(location, None, opened, bound, was_cut_off=was_cut_off)
                 try:
                     yield index
                 finally:
@@ -146,19 +164,39 @@ class Index(Closing):
         return self._catalog if self._catalog is not None else self.reader.full
 
     @property
-    def patch_tokens(self) -> PatchTokenStore:
-        """The patch tokens, opened when first needed; for the one process that writes."""
+    def patch_tokens(self) -> PatchTokens:
+        """The patch tokens, opened when first needed; for a process that writes."""
         if self._tokens is None:
             made_by = self.catalog.encoder or self.encoder.space
-            self._tokens = PatchTokenStore.open(self.dir.tokens, made_by.fingerprint)
+            self._tokens = self.catalog.patch_tokens(made_by.fingerprint) or PatchTokenStore.open(
+                self.dir.tokens, made_by.fingerprint
+            )
         return self._tokens
+
+    def next_patch_tokens(self, fingerprint: str) -> PatchTokens:
+        """Those of the encoder that the index is moving to; to be closed by the caller."""
+        return self.catalog.patch_tokens(fingerprint) or PatchTokenStore.open(
+            self.dir.next_tokens, fingerprint
+        )
+
+    def server_tokens(self, fingerprint: str) -> PatchTokens | None:
+        """An encoder's patch tokens where the catalogue is on a server; None for a file's."""
+        return self.catalog.patch_tokens(fingerprint) if self.dir.catalog_url.exists() else None
+
+    def token_inventory(self, fingerprint: str) -> TokenInventory:
+        """Which pictures have patch tokens of an encoder."""
+        tokens = self.catalog.patch_tokens(fingerprint)
+        if tokens is not None:
+            return tokens.inventory()
+        return take_inventory(self.dir.tokens, fingerprint)
 
     def refresh_vectors(self) -> None:
         """Let the vector index show what the catalogue holds."""
         manifest = self.vectors.manifest()
         # Asked here, so that a run that changes nothing does not load FAISS to find that out.
         if manifest is None or manifest.generation != self.catalog.generation:
-            self.vectors.refresh(self.catalog)
+            with _refreshing(self.dir) if self.catalog.is_on_server else nullcontext():
+                self.vectors.refresh(self.catalog)
 
     def close_tokens(self) -> None:
         """Let go of the patch tokens."""
@@ -173,11 +211,41 @@ class Index(Closing):
             self._reader.close()
 
 
-def take_next_tokens(location: IndexDir) -> None:
+def take_next_tokens(location: IndexDir, catalog: Catalog) -> None:
     """Let the patch tokens of the encoder that the index has moved to stand for the former's."""
+    made_by = catalog.encoder
+    on_server = catalog.patch_tokens(made_by.fingerprint) if made_by is not None else None
+    if on_server is not None:
+        on_server.remove_others()
+        return
     discard(location.tokens)
     if location.next_tokens.exists():
         location.next_tokens.replace(location.tokens)
+
+
+def _address(location: IndexDir, catalog: str | None) -> Path | CatalogUrl:
+    """Where the catalogue is; raises CatalogError where the folder knows of another one."""
+    given = None if catalog is None else CatalogUrl.parse(catalog)
+    known = location.address
+    if given is None or given == known:
+        return known
+    if location.has_catalog:
+        raise CatalogError(
+            f"The index in {location.folder} has its catalogue elsewhere, in {known}.",
+            code="catalog-elsewhere",
+            folder=location.folder,
+        )
+    return given
+
+
+@contextmanager
+def _refreshing(location: IndexDir) -> Iterator[None]:
+    """Be the one that writes the folder's vector index; waits for another that does."""
+    # Here, since a question does without.
+    from filelock import FileLock
+
+    with FileLock(location.folder / "vectors.lock"):
+        yield
 
 
 def _finish_move(location: IndexDir, catalog: Catalog) -> None:
@@ -185,6 +253,6 @@ def _finish_move(location: IndexDir, catalog: Catalog) -> None:
     if location.next_tokens.exists() and catalog.next_space is None:
         made_by = catalog.encoder
         if made_by and fingerprint_of(location.next_tokens) == made_by.fingerprint:
-            take_next_tokens(location)
+            take_next_tokens(location, catalog)
         else:
             discard(location.next_tokens)

@@ -82,7 +82,7 @@ def _list(index_dir: str | None, question: str, as_json: bool) -> None:
     from retrieval.storage.paths import show_path
 
     key = key_of(as_query(question)) if question else None
-    with Catalog.open(resolve_index_dir(index_dir).catalog) as catalog:
+    with Catalog.open(resolve_index_dir(index_dir).address) as catalog:
         kept = [mark for mark in catalog.all_marks() if key in (None, mark.question)]
     if as_json:
         write_json(

@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     help="How vectors are searched, kept in the index; `auto` chooses by how many there are.",
 )
 @click.option(
+    "--catalog",
+    metavar="URL",
+    help="Keep the catalogue on a PostgreSQL server: postgresql+psycopg://user@host/database.",
+)
+@click.option(
     "--strict",
     is_flag=True,
     help="Exit with 1 where a picture could not be read or a folder is absent.",
@@ -43,6 +48,7 @@ def command(
     precision: str,
     exclude: tuple[str, ...],
     vector_index: str | None,
+    catalog: str | None,
     strict: bool,
     dry_run: bool,
     as_json: bool,
@@ -61,7 +67,7 @@ def command(
     from retrieval.storage.index_dir import resolve_index_dir
 
     location = resolve_index_dir(index_dir)
-    is_first_run = not location.catalog.exists()
+    is_first_run = not location.has_catalog
     chosen = list(paths) or configured.folders(location)
     if not chosen:
         raise click.UsageError("Nothing is indexed yet: name a folder of pictures.")
@@ -81,6 +87,7 @@ def command(
             precision=precision,
             exclude=exclude,
             vector_index=vector_index,
+            catalog=catalog,
             progress=ProgressBar(),
             stop=stop,
         )
@@ -89,8 +96,8 @@ def command(
     else:
         for line in summary_lines(summary):
             click.echo(line)
-        with Catalog.open(location.catalog) as catalog:
-            made_by = catalog.encoder
+        with Catalog.open(location.address) as opened:
+            made_by = opened.encoder
         if is_first_run and made_by is not None and not summary.interrupted:
             _say_how_to_step_up(made_by.name)
     if summary.interrupted:

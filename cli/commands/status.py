@@ -27,7 +27,7 @@ def command(index_dir: str | None, as_json: bool, failures: bool) -> None:
     from retrieval.storage.index_dir import resolve_index_dir
 
     location = resolve_index_dir(index_dir)
-    with Catalog.open(location.catalog) as catalog:
+    with Catalog.open(location.address) as catalog:
         record = status_record(catalog, location)
     if as_json:
         write_json(record)

@@ -59,7 +59,7 @@ def _indexed(index_dir: str | None) -> int:
     from retrieval.storage.index_dir import resolve_index_dir
 
     try:
-        with Catalog.open(resolve_index_dir(index_dir).catalog) as catalog:
+        with Catalog.open(resolve_index_dir(index_dir).address) as catalog:
             return catalog.count_items()
     except MmsearchError:
         # The list is of models: an index that is missing or damaged is no hindrance.

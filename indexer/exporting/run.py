@@ -58,7 +58,7 @@ def export_index(
     location = resolve_index_dir(index_dir)
     place = absolute(folder)
     told = progress or SilentProgress()
-    with Catalog.open(location.catalog) as catalog, storage_errors(place):
+    with Catalog.open(location.address) as catalog, storage_errors(place):
         space = catalog.encoder
         if space is None:
             raise IndexMissingError(

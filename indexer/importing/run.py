@@ -73,7 +73,7 @@ def import_vectors(
     source = open_source(absolute(path), kind, None if ids is None else absolute(ids))
     location = resolve_index_dir(index_dir)
     named = model or source.model
-    if named is None and encoder is None and not location.catalog.exists():
+    if named is None and encoder is None and not location.has_catalog:
         raise MmsearchError(
             f"{path} does not say with which model its vectors were made.", code="model-unsaid"
         )

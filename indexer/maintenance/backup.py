@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from indexer.maintenance.on_server import require_file
 from indexer.pipeline.targets import absolute
 from retrieval.catalog import Catalog
 from retrieval.catalog.sqlite.backup import copy_catalog, verify_backup
@@ -48,6 +49,7 @@ def back_up(
     there, IndexMissingError where there is no index, CatalogError where it cannot be copied.
     """
     location = resolve_index_dir(index_dir)
+    require_file(location, "pg_dump copies it")
     target = absolute(file)
     Catalog.open(location.catalog).close()
     if target.is_dir():
@@ -74,6 +76,7 @@ def restore(
     StorageError where the disk is full.
     """
     location = resolve_index_dir(index_dir)
+    require_file(location, "pg_restore puts a copy in its place")
     source = absolute(file)
     verify_backup(source)
     if location.catalog.exists() and source.samefile(location.catalog):

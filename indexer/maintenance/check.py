@@ -19,7 +19,7 @@ from retrieval.encoders.base import Encoder
 from retrieval.encoders.bound import BoundEncoder
 from retrieval.errors import EncoderMismatchError, UnknownModelError
 from retrieval.index import Index
-from retrieval.storage.patch_token_inventory import TokenInventory, take_inventory
+from retrieval.storage.patch_token_inventory import TokenInventory
 from retrieval.vectors.faiss.verify import IndexDefects, compare_with_catalog
 
 
@@ -81,7 +81,7 @@ def examine(index: Index, *, with_content: bool, progress: Progress) -> Examinat
     made_by = catalog.encoder
     if made_by is not None:
         ids = frozenset(catalog.item_ids().tolist())
-        seen.tokens = take_inventory(location.tokens, made_by.fingerprint)
+        seen.tokens = index.token_inventory(made_by.fingerprint)
         held = seen.tokens.ids | seen.tokens.odd_ids
         seen.orphan_tokens = held - ids
         bare = ids - held

@@ -17,14 +17,14 @@ from indexer.pipeline.reencode import reencode
 from indexer.report import SilentProgress
 from retrieval.catalog import Catalog
 from retrieval.encoders.base import Encoder
-from retrieval.storage.patch_tokens import PatchTokenStore
+from retrieval.storage.patch_tokens import PatchTokens
 
 logger = logging.getLogger(__name__)
 
 
 def restore_tokens(
     catalog: Catalog,
-    tokens: PatchTokenStore,
+    tokens: PatchTokens,
     folders: Sequence[Path],
     encoder: Callable[[], Encoder],
     stop: threading.Event,

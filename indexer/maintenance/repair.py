@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.maintenance.on_server import require_file
 from retrieval.catalog import Catalog
 from retrieval.catalog.sqlite.recover import Salvaged, fold_log_in, salvage
 from retrieval.catalog.sqlite.replace import name_aside, set_aside, take_place
@@ -57,6 +58,7 @@ def repair_catalog(
     CatalogError where nobody knows which model made it, StorageError where the disk is full.
     """
     location = resolve_index_dir(index_dir)
+    require_file(location, "its server keeps it sound, and a copy of pg_dump restores it")
     path = location.catalog
     ready = path.with_name(_READY)
     if not path.exists() and not ready.exists():

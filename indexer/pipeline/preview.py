@@ -67,7 +67,7 @@ def preview_index(
 
 def _catalog(location: IndexDir, stack: ExitStack) -> Catalog | None:
     try:
-        return stack.enter_context(Catalog.open(location.catalog))
+        return stack.enter_context(Catalog.open(location.address))
     except IndexMissingError:
         return None
 

@@ -26,7 +26,7 @@ from retrieval.errors import ImageError
 from retrieval.images.decoder_pool import DecoderPool
 from retrieval.media.base import VIDEO, kind_of
 from retrieval.media.video import VideoReader
-from retrieval.storage.patch_tokens import PatchTokenStore
+from retrieval.storage.patch_tokens import PatchTokens
 
 _BATCH_SIZE = 32
 
@@ -45,7 +45,7 @@ class Reencoded:
 
 def reencode(
     catalog: Catalog,
-    tokens: PatchTokenStore,
+    tokens: PatchTokens,
     encoder: Encoder,
     *,
     for_vectors: Collection[int],
@@ -154,7 +154,7 @@ def _ids(stored: Iterable[StoredFile]) -> list[int]:
 
 def _write(
     catalog: Catalog,
-    tokens: PatchTokenStore,
+    tokens: PatchTokens,
     encoder: Encoder,
     batch: list[tuple[StoredFile, LoadedFile]],
     for_vectors: Collection[int],
@@ -170,7 +170,7 @@ def _write(
 
 def _keep(
     catalog: Catalog,
-    tokens: PatchTokenStore,
+    tokens: PatchTokens,
     ids: list[int],
     encoding: ImageEncoding,
     for_vectors: Collection[int],

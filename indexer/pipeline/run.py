@@ -51,6 +51,7 @@ def index_folders(
     encoder: Encoder | None = None,
     backend: EncodingBackend | None = None,
     vector_index: str | None = None,
+    catalog: str | None = None,
     exclude: Sequence[str] = (),
     take_back: Sequence[str | os.PathLike[str]] | None = None,
     progress: Progress | None = None,
@@ -62,7 +63,9 @@ def index_folders(
     `fp32`, `int8` or `auto`, see `load_encoder`; an index may hold vectors of both. `encoder` is
     for an encoder object of one's own, `backend` for encoding elsewhere than in this process, with
     that same encoder. `vector_index`, one of `kinds.CHOICES`, is
-    kept in the index; without it an index keeps what was chosen before. `exclude` are patterns, as
+    kept in the index; without it an index keeps what was chosen before. `catalog` is the address of
+    a catalogue on a server, see `docs/how-to/postgresql.md`; the index folder remembers it, without
+    its password. `exclude` are patterns, as
     lines of an ignore file in each root that has the last word; they hold for this run, in which
     what they name is taken for gone. What `remove_folder` removed stays out, save where it is
     itself one of `take_back`, which is `paths` unless it is given. Interrupted by Ctrl-C, or
@@ -81,12 +84,17 @@ def index_folders(
     location = resolve_index_dir(index_dir)
     if vector_index is not None:
         check_choice(vector_index)
-    if not location.catalog.exists():
+    if not location.has_catalog:
         # Before anything is made: a mistyped path must not leave an empty index behind.
         for path in paths:
             require_there(absolute(path))
     writing = Index.writing(
-        location.folder, create=True, model=model, precision=precision, encoder=encoder
+        location.folder,
+        create=True,
+        model=model,
+        precision=precision,
+        encoder=encoder,
+        catalog=catalog,
     )
     with writing as index, warnings.catch_warnings():
         # Pillow warns of oddities in files that it reads all the same.
@@ -246,7 +254,8 @@ class _Run:
         self.summary.removed += len(gone)
 
     def _restore_tokens(self, folders: Sequence[Path]) -> None:
-        if self._catalog.has_patch_tokens:
+        # On a server they are written with their rows.
+        if self._catalog.has_patch_tokens and not self._catalog.is_on_server:
             restore_tokens(
                 self._catalog,
                 self._index.patch_tokens,

@@ -82,13 +82,14 @@ class BatchWriter:
         copies: list[tuple[int, int]] = []
         with self._catalog.transaction() as change:
             ids = self._add(change, decoded, encoding)
+            is_put = self._put_tokens(change, ids, encoding)
             for loaded in settled:
                 if loaded.failure is not None:
                     self._fail(change, loaded, loaded.failure)
                 elif loaded.known_ids:
                     copies += self._reuse(change, loaded)
         # After the commit: tokens without a row would be wrong, a row without tokens is slow.
-        if encoding is not None and encoding.patch_tokens is not None:
+        if encoding is not None and encoding.patch_tokens is not None and not is_put:
             self._index.patch_tokens.put(ids, encoding.patch_tokens)
         for source, copy in copies:
             if source not in outdated:
@@ -170,6 +171,15 @@ class BatchWriter:
             self._count_added(loaded)
         added = [(_file_facts(loaded), _item_facts(loaded)) for loaded in decoded]
         return change.add_files(self._root.id, added, encoding.vectors)
+
+    def _put_tokens(
+        self, change: WriteTransaction, ids: Sequence[int], encoding: ImageEncoding | None
+    ) -> bool:
+        """Keep tokens with the rows, where the catalogue does; else they come after them."""
+        if encoding is None or encoding.patch_tokens is None:
+            return False
+        fingerprint = self._index.encoder.loaded.space.fingerprint
+        return change.keep_patch_tokens(fingerprint, ids, encoding.patch_tokens)
 
     def _reuse(self, change: WriteTransaction, loaded: LoadedFile) -> list[tuple[int, int]]:
         """The same content is known: the file was touched, or moved, or it is a copy.

@@ -71,7 +71,7 @@ def watch_folders(
     for path in named:
         if path.exists() and not path.is_dir():
             raise MmsearchError(f"{path} is a file: name the folder that it is in.")
-        if not location.catalog.exists():
+        if not location.has_catalog:
             require_there(path)
     delays_s = (quiet_s, max_delay_s)
     watch = _Watch(location, named, stop, report, model, precision, encoder, exclude, delays_s)
@@ -143,7 +143,7 @@ class _Watch:
 
     def _take_in(self, folders: list[FolderObserver]) -> None:
         changed = [path for folder in folders for path in folder.changes.take()]
-        with Catalog.open(self._location.catalog) as catalog:
+        with Catalog.open(self._location.address) as catalog:
             targets = [path for path in changed if _matters(path, catalog)]
         if not targets:
             return
@@ -172,8 +172,8 @@ class _Watch:
                     folder.changes.note(os.fspath(target))
 
     def _index(self, targets: Sequence[Path]) -> IndexReport:
-        if self._encoder is None and self._location.catalog.exists():
-            with Catalog.open(self._location.catalog) as catalog:
+        if self._encoder is None and self._location.has_catalog:
+            with Catalog.open(self._location.address) as catalog:
                 made_by = catalog.encoder
             if made_by is not None and self._model in (None, made_by.name):
                 self._encoder = BoundEncoder(made_by, precision=self._precision)
@@ -189,7 +189,7 @@ class _Watch:
         )
 
     def _roots(self) -> list[Path]:
-        with Catalog.open(self._location.catalog) as catalog:
+        with Catalog.open(self._location.address) as catalog:
             return [root.path for root in catalog.roots()]
 
 

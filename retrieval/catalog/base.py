@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Integer, cast, func, select
+from sqlalchemy import Connection, Integer, cast, func, select
 from sqlalchemy.sql.elements import ColumnElement
 
+from retrieval.catalog.database import Database
 from retrieval.catalog.schema import SCHEMA_VERSION, info
-from retrieval.catalog.sqlite.connection import damaged, database_errors
 from retrieval.errors import CatalogError
 from retrieval.storage.closing import Closing
 
@@ -32,8 +31,9 @@ class CatalogBase(Closing):
     Those of an older one are seen through views, as they would be in this version.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._engine = database.engine
         self._version = SCHEMA_VERSION
 
     @property
@@ -47,13 +47,13 @@ class CatalogBase(Closing):
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with database_errors(self._engine):
+        with self._database.errors():
             if self._version != SCHEMA_VERSION:
                 with self._reading_old() as connection:
                     if connection is not None:
                         yield connection
                         return
-            with self._engine.connect() as connection:
+            with self._database.reading.connect() as connection:
                 yield connection
 
     @contextmanager
@@ -76,14 +76,10 @@ class CatalogBase(Closing):
         self._version = SCHEMA_VERSION
         yield None
 
-    @property
-    def _path(self) -> Path:
-        return Path(self._engine.url.database or "")
-
     def _read_number(self, connection: Connection, key: str) -> int:
         value = read_info(connection, key)
         if value is None or not value.isdecimal():
-            raise damaged(self._path, f"its {key} is {value!r}")
+            raise self._database.damaged(f"its {key} is {value!r}")
         return int(value)
 
     def _require_known(self, fact: str, info: Mapping[str, Any]) -> None:

@@ -1,41 +1,30 @@
 """The catalogue: the one truth about what is indexed, with which encoder, and what failed.
 
 This module opens and guards it; `items` and `embeddings` hold what can be asked of it,
-`transaction` what a writing transaction can do. It is an SQLite file, reached through SQLAlchemy;
-`sqlite.quick_reader` reads the same tables without, for questions.
+`transaction` what a writing transaction can do. It is an SQLite file or a PostgreSQL database,
+reached through SQLAlchemy; `sqlite.quick_reader` reads the same tables without, for questions.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from sqlalchemy import Connection, Engine, insert, inspect, select
+from sqlalchemy import insert, select
 
 from retrieval.catalog.base import NEXT_SPACE, present_space, read_info
 from retrieval.catalog.contents import ContentReading
+from retrieval.catalog.database import Database, database_at
 from retrieval.catalog.embeddings import EmbeddingReading
-from retrieval.catalog.full_text import install
-from retrieval.catalog.integrity import (
-    CatalogDefects,
-    find_damage,
-    find_damage_quickly,
-    find_defects,
-)
+from retrieval.catalog.integrity import CatalogDefects, find_defects
 from retrieval.catalog.items import ItemReading
 from retrieval.catalog.marks import MarkReading
 from retrieval.catalog.saved import SavedSearches
 from retrieval.catalog.schema import SCHEMA_VERSION, info, metadata, spaces
-from retrieval.catalog.sqlite.connection import (
-    damaged,
-    database_errors,
-    raw_connection,
-    sqlite_engine,
-)
 from retrieval.catalog.transaction import (
     DISKS,
     ELSEWHERE,
@@ -45,12 +34,11 @@ from retrieval.catalog.transaction import (
     put_info,
 )
 from retrieval.encoders.space import EmbeddingSpace
-from retrieval.errors import (
-    CatalogError,
-    DamagedCatalogError,
-    IndexMissingError,
-    MmsearchError,
-)
+from retrieval.errors import CatalogError, DamagedCatalogError, MmsearchError
+from retrieval.storage.catalog_url import CatalogUrl
+
+if TYPE_CHECKING:
+    from retrieval.catalog.postgres.patch_tokens import ServerPatchTokens
 
 # Looking through so much takes a fifth of a second, which any run that writes can spend.
 _QUICKLY_CHECKED_BYTES = 64 * 2**20
@@ -66,60 +54,51 @@ class Catalog(ItemReading, EmbeddingReading, ContentReading, SavedSearches, Mark
     brings it to the present format first, with `upgrade`.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        super().__init__(engine)
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
         self._is_checked = False
 
     @classmethod
-    def open(cls, path: Path) -> Self:
-        """Open the catalogue at `path`.
+    def open(cls, where: Path | CatalogUrl) -> Self:
+        """Open the catalogue in an SQLite file or at an address on a server.
 
         Raises IndexMissingError where there is none, CatalogError where it cannot be read or was
         made by a newer version of mmsearch.
         """
-        missing = IndexMissingError(f"There is no index in {path.parent}.", folder=path.parent)
-        if not path.exists():
-            raise missing
-        catalog = cls(sqlite_engine(path))
+        database = database_at(where)
+        if not database.exists():
+            raise database.missing()
+        catalog = cls(database)
         try:
             with catalog._reading() as connection:
-                has_tables = _has_tables(connection, path)
-        except BaseException:
-            catalog.close()
-            raise
-        if not has_tables:
-            # The run that was to make it was cut off at its first moment.
-            catalog.close()
-            raise missing
-        try:
+                has_tables = database.has_tables(connection)
+            if not has_tables:
+                # The run that was to make it was cut off at its first moment.
+                raise database.missing()
             catalog._check_version()
+            if catalog.version < SCHEMA_VERSION and database.file is None:
+                raise CatalogError(
+                    f"The catalogue {where} is of an older format.", code="catalog-older"
+                )
         except BaseException:
             catalog.close()
             raise
         return catalog
 
     @classmethod
-    def create(cls, path: Path) -> Self:
-        """Open the catalogue at `path` to write, making it and its folder where they are missing.
+    def create(cls, where: Path | CatalogUrl) -> Self:
+        """Open the catalogue to write, making it, and a file's folder, where they are missing.
 
         One of an older version is brought to the present format.
         """
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise CatalogError(
-                f"The index folder {path.parent} cannot be made ({error.strerror}).",
-                code="index-denied",
-                folder=path.parent,
-            ) from error
-        is_new = not path.exists()
-        engine = sqlite_engine(path)
-        with database_errors(engine), engine.begin() as connection:
-            if is_new or not _has_tables(connection, path):
+        database = database_at(where)
+        database.make_room()
+        is_new = not database.exists()
+        with database.errors(), database.engine.begin() as connection:
+            database.lock_making(connection)
+            if is_new or not database.has_tables(connection):
                 metadata.create_all(connection)
-                raw = raw_connection(connection)
-                if raw is not None:
-                    install(raw)
+                database.install(connection)
                 connection.execute(
                     insert(info),
                     [
@@ -127,7 +106,7 @@ class Catalog(ItemReading, EmbeddingReading, ContentReading, SavedSearches, Mark
                         {"key": "generation", "value": "0"},
                     ],
                 )
-        catalog = cls(engine)
+        catalog = cls(database)
         catalog._check_version()
         catalog.upgrade()
         return catalog
@@ -144,7 +123,7 @@ class Catalog(ItemReading, EmbeddingReading, ContentReading, SavedSearches, Mark
         # Here, since Alembic takes a good part of a second to load.
         from retrieval.catalog.migrations import migrate
 
-        with database_errors(self._engine):
+        with self._database.errors():
             migrate(self._engine, self._version)
         self._version = SCHEMA_VERSION
 
@@ -159,11 +138,28 @@ class Catalog(ItemReading, EmbeddingReading, ContentReading, SavedSearches, Mark
         disk is full or fails.
         """
         self._check_before_writing()
-        with database_errors(self._engine), self._engine.begin() as connection:
+        with self._database.errors(), self._engine.begin() as connection:
+            self._database.lock_writing(connection)
             generation = self._read_number(connection, "generation") + 1
-            change = WriteTransaction(connection, generation)
+            change = WriteTransaction(connection, self._database, generation)
             yield change
             change.finish()
+
+    def hold_writing(self, *, shared: bool = False) -> AbstractContextManager[None]:
+        """Keep others from writing to a server's catalogue, unless all of them share.
+
+        Raises IndexBusyError where another holds it. A file has its folder's lock for that.
+        """
+        return self._database.hold_writing(shared=shared)
+
+    @property
+    def is_on_server(self) -> bool:
+        """Whether it is no file, so that several may write and its keeper backs it up."""
+        return self._database.file is None
+
+    def patch_tokens(self, fingerprint: str) -> ServerPatchTokens | None:
+        """The patch tokens of an encoder where the catalogue keeps them; None for a file."""
+        return self._database.patch_tokens(fingerprint)
 
     # -- what it is ---------------------------------------------------------------------------
 
@@ -226,23 +222,24 @@ class Catalog(ItemReading, EmbeddingReading, ContentReading, SavedSearches, Mark
 
     def check_integrity(self) -> list[str]:
         """What the database finds wrong with itself; empty when it is sound."""
-        return self._complaints(find_damage)
+        return self._complaints(quickly=False)
 
     def find_defects(self) -> CatalogDefects:
         """Damage, rows that lack others, and vectors that are none; reads every vector."""
         encoder = self.encoder
+        damage = self.check_integrity()
         with self._reading() as connection:
-            return find_defects(connection, encoder.dim if encoder else None)
+            return find_defects(connection, encoder.dim if encoder else None, damage)
 
     def require_sound(self) -> None:
         """Raise CatalogError where the catalogue is damaged; takes seconds for a million rows."""
-        complaints = self._complaints(find_damage_quickly)
+        complaints = self._complaints(quickly=True)
         if complaints:
-            raise damaged(self._path, complaints[0])
+            raise self._database.damaged(complaints[0])
         self._is_checked = True
         with (
             suppress(MmsearchError),
-            database_errors(self._engine),
+            self._database.errors(),
             self._engine.begin() as connection,
         ):
             put_info(connection, _CHECKED_AT, str(int(time.time())))
@@ -250,11 +247,12 @@ class Catalog(ItemReading, EmbeddingReading, ContentReading, SavedSearches, Mark
     # -- inside -------------------------------------------------------------------------------
 
     def _check_before_writing(self) -> None:
-        if self._is_checked or self._engine.dialect.name != "sqlite":
+        file = self._database.file
+        if self._is_checked or file is None:
             return
         with self._reading() as connection:
             checked_at = read_info(connection, _CHECKED_AT) or ""
-        is_large = self._path.stat().st_size > _QUICKLY_CHECKED_BYTES
+        is_large = file.stat().st_size > _QUICKLY_CHECKED_BYTES
         is_recent = checked_at.isdecimal() and 0 <= time.time() - int(checked_at) < _CHECKED_FOR_S
         if not (is_large and is_recent):
             self.require_sound()
@@ -266,18 +264,18 @@ class Catalog(ItemReading, EmbeddingReading, ContentReading, SavedSearches, Mark
         try:
             return [Path(path) for path in json.loads(value or "[]")]
         except (ValueError, TypeError) as error:
-            raise damaged(self._path, f"its {key} is no list of paths") from error
+            raise self._database.damaged(f"its {key} is no list of paths") from error
 
-    def _complaints(self, look: Callable[[Connection], list[str]]) -> list[str]:
+    def _complaints(self, *, quickly: bool) -> list[str]:
         try:
             with self._reading() as connection:
-                return look(connection)
+                return self._database.complaints(connection, quickly=quickly)
         except DamagedCatalogError as error:
             # Damage that is too bad for the check itself.
             return [error.reason]
 
     def _check_version(self) -> None:
-        with database_errors(self._engine), self._engine.connect() as connection:
+        with self._database.errors(), self._engine.connect() as connection:
             version = self._read_number(connection, "schema_version")
         self._version = version
         if version > SCHEMA_VERSION:
@@ -287,15 +285,3 @@ class Catalog(ItemReading, EmbeddingReading, ContentReading, SavedSearches, Mark
                 code="catalog-newer",
                 version=version,
             )
-
-
-def _has_tables(connection: Connection, path: Path) -> bool:
-    """False for a file that is just being made; raises CatalogError for one that was emptied."""
-    if inspect(connection).has_table(info.name):
-        return True
-    if connection.dialect.name == "sqlite":
-        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
-        # A copy of its vectors, or more than the first page, says that there was something once.
-        if pages > 1 or any(path.parent.glob("vectors-*.faiss")):
-            raise damaged(path, "its tables are gone")
-    return False

@@ -20,7 +20,6 @@ from retrieval.catalog.base import (
     present_space,
 )
 from retrieval.catalog.schema import embeddings, removals, spaces
-from retrieval.catalog.sqlite.connection import damaged
 
 _IS_PRESENT = embeddings.c.space_id == present_space()
 
@@ -102,7 +101,7 @@ class EmbeddingReading(CatalogBase):
         try:
             yield from chunks
         except ValueError as error:
-            raise damaged(self._path, str(error)) from error
+            raise self._database.damaged(str(error)) from error
 
 
 def _vector_chunks(

@@ -21,8 +21,8 @@ _SHAPE = """CASE WHEN width_px IS NULL OR height_px = 0 THEN NULL
 _OF_ITEMS = {
     "camera": "camera_model",
     "lens": "lens",
-    "year": "substr(taken_at, 1, 4)",
-    "month": "substr(taken_at, 1, 7)",
+    "year": "substr(CAST(taken_at AS TEXT), 1, 4)",
+    "month": "substr(CAST(taken_at AS TEXT), 1, 7)",
     "rating": "rating",
     "orientation": _SHAPE,
 }
@@ -44,12 +44,12 @@ class Facets:
 
     def __init__(self, rows: Rows, ids: NDArray[np.int64] | None = None) -> None:
         self._rows = rows
-        self._where = "1" if ids is None else _AMONG
+        self._where = "TRUE" if ids is None else _AMONG
         self._values = () if ids is None else (json.dumps(ids.tolist()),)
 
     def total(self) -> int:
         """How many items are counted over."""
-        return self._number("1")
+        return self._number("TRUE")
 
     def undated(self) -> int:
         """How many have no known time."""

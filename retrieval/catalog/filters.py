@@ -1,7 +1,8 @@
 """Filters as SQL over the catalogue's tables, for SQLAlchemy and for the quick reader alike.
 
 A compiled filter is text with named parameters, since a question that is filtered should not wait
-for SQLAlchemy either. Only the tables that it needs are joined: a million rows are gone through in
+for SQLAlchemy either. The SQL is what SQLite and PostgreSQL share, but for what `Expressions`
+says. Only the tables that it needs are joined: a million rows are gone through in
 tenths of a second, and a million look-ups in another table are not.
 """
 
@@ -13,7 +14,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from retrieval.catalog.facts import KEYWORDS
 from retrieval.catalog.records import Root
@@ -25,9 +26,50 @@ _KM_A_DEGREE = math.pi * EARTH_RADIUS_KM / 180
 _SQUARE = 1.05
 _ALIKE = {"jpg": ("jpg", "jpeg"), "jpeg": ("jpg", "jpeg"), "tif": ("tif", "tiff"),
           "tiff": ("tif", "tiff"), "heic": ("heic", "heif"), "heif": ("heic", "heif")}  # fmt: skip
-_PATH = "CAST(files.path AS TEXT)"
-# What is behind the last slash: rtrim takes away all but slashes from the end.
-_NAME = f"substr({_PATH}, length(rtrim({_PATH}, replace({_PATH}, '/', ''))) + 1)"
+# A parameter's place in the text, of its value.
+Value = Callable[[Any], str]
+
+
+class Expressions(Protocol):
+    """What a database writes in its own way. `value` gives a parameter its place in the text.
+
+    `path`: a file's path as text. `distance_km` of four numbers is a function that it has.
+    """
+
+    path: str
+
+    def matches(self, text: str, pattern: str, value: Value) -> str:
+        """Whether an expression of lower case is as a pattern in Unix shells' manner."""
+        ...
+
+    def contains(self, text: str, part: str, value: Value) -> str:
+        """Whether an expression has a text in it, whatever the case of its ASCII letters."""
+        ...
+
+    def in_country(self, latitude: str, longitude: str, code: str, value: Value) -> str:
+        """Whether a place, which is known, is in the country of a code."""
+        ...
+
+
+class _SqliteExpressions:
+    """SQLite's; its connections have the functions, see `register_functions`."""
+
+    path = "CAST(files.path AS TEXT)"
+
+    def matches(self, text: str, pattern: str, value: Value) -> str:
+        """See `Expressions`."""
+        return f"{text} GLOB {value(pattern)}"
+
+    def contains(self, text: str, part: str, value: Value) -> str:
+        """See `Expressions`."""
+        return f"{text} LIKE {value(containing(part))} ESCAPE '\\'"
+
+    def in_country(self, latitude: str, longitude: str, code: str, value: Value) -> str:
+        """See `Expressions`."""
+        return f"country_at({latitude}, {longitude}) = {value(code)}"
+
+
+SQLITE: Expressions = _SqliteExpressions()
 
 
 @dataclass
@@ -50,9 +92,11 @@ class CompiledFilter:
         return f"SELECT items.id FROM items{joined} WHERE {self.condition}"
 
 
-def compile_filter(filter_: f.Filter, roots: Sequence[Root]) -> CompiledFilter:
+def compile_filter(
+    filter_: f.Filter, roots: Sequence[Root], expressions: Expressions = SQLITE
+) -> CompiledFilter:
     """The filter as SQL, in a catalogue of these roots."""
-    compiler = _Compiler(roots)
+    compiler = _Compiler(roots, expressions)
     compiler.compiled.condition = compiler.sql(filter_)
     return compiler.compiled
 
@@ -60,7 +104,7 @@ def compile_filter(filter_: f.Filter, roots: Sequence[Root]) -> CompiledFilter:
 def register_functions(connection: sqlite3.Connection) -> None:
     """Give a connection the functions that compiled filters call."""
     connection.create_function("distance_km", 4, distance_km, deterministic=True)
-    connection.create_function("country_at", 2, _country_at, deterministic=True)
+    connection.create_function("country_at", 2, country_at_place, deterministic=True)
 
 
 def distance_km(
@@ -78,7 +122,8 @@ def distance_km(
     return 2 * EARTH_RADIUS_KM * math.asin(min(1.0, math.sqrt(half)))
 
 
-def _country_at(latitude: float | None, longitude: float | None) -> str | None:
+def country_at_place(latitude: float | None, longitude: float | None) -> str | None:
+    """The code of the country that a place, in degrees, is in; None where that is not known."""
     # Here, since few questions name a country.
     from retrieval.query.places import country_at
 
@@ -91,8 +136,9 @@ def _country_at(latitude: float | None, longitude: float | None) -> str | None:
 class _Compiler:
     """Collects the parameters of one filter."""
 
-    def __init__(self, roots: Sequence[Root]) -> None:
+    def __init__(self, roots: Sequence[Root], expressions: Expressions) -> None:
         self.compiled = CompiledFilter()
+        self._expressions = expressions
         self._roots = roots
 
     def sql(self, filter_: f.Filter) -> str:
@@ -120,7 +166,7 @@ class _Compiler:
 
     def none_of(self, filter_: f.Not) -> str:
         # What is not known is NULL, which would else keep out what the part does not fit.
-        return f"NOT coalesce({self.sql(filter_.part)}, 0)"
+        return f"NOT coalesce({self.sql(filter_.part)}, FALSE)"
 
     def below(self, filter_: f.Below) -> str:
         self.compiled.needs_files = True
@@ -136,17 +182,22 @@ class _Compiler:
                     f"(files.root_id = {self.value(root.id)} AND (files.path = {self.value(path)}"
                     f" OR (files.path >= {first} AND files.path < {last})))"
                 )
-        return f"({' OR '.join(places)})" if places else "0"
+        return f"({' OR '.join(places)})" if places else "FALSE"
 
     def name(self, filter_: f.Name) -> str:
         self.compiled.needs_files = True
-        return f"lower({_NAME}) GLOB {self.value(_ascii_lower(filter_.pattern))}"
+        path = self._expressions.path
+        # What is behind the last slash: rtrim takes away all but slashes from the end.
+        name = f"substr({path}, length(rtrim({path}, replace({path}, '/', ''))) + 1)"
+        pattern = _ascii_lower(filter_.pattern)
+        return self._expressions.matches(f"lower({name})", pattern, self.value)
 
     def file_type(self, filter_: f.FileType) -> str:
         self.compiled.needs_files = True
         suffix = filter_.suffix.lower()
+        path = f"lower({self._expressions.path})"
         ends = [
-            f"lower({_PATH}) GLOB {self.value(f'*.{alike}')}"
+            self._expressions.matches(path, f"*.{alike}", self.value)
             for alike in _ALIKE.get(suffix, (suffix,))
         ]
         return f"({' OR '.join(ends)})"
@@ -161,22 +212,23 @@ class _Compiler:
         return f"({' AND '.join(bounds)})"
 
     def time_of_day(self, filter_: f.TimeOfDay) -> str:
-        hour = f"CAST(substr({self.column('taken_at')}, 12, 2) AS INTEGER)"
+        hour = f"CAST(substr(CAST({self.column('taken_at')} AS TEXT), 12, 2) AS INTEGER)"
         start, end = self.value(filter_.start), self.value(filter_.end)
         joined = "AND" if filter_.start < filter_.end else "OR"
         return f"({hour} >= {start} {joined} {hour} < {end})"
 
     def month(self, filter_: f.Month) -> str:
         months = ", ".join(self.value(month) for month in sorted(filter_.months))
-        return f"CAST(substr({self.column('taken_at')}, 6, 2) AS INTEGER) IN ({months})"
+        month = f"CAST(substr(CAST({self.column('taken_at')} AS TEXT), 6, 2) AS INTEGER)"
+        return f"{month} IN ({months})"
 
     def camera(self, filter_: f.Camera) -> str:
         make, model = self.column("camera_make"), self.column("camera_model")
-        both = f"coalesce({make}, '') || ' ' || coalesce({model}, '')"
-        return f"({both}) LIKE {self.value(_containing(filter_.text))} ESCAPE '\\'"
+        both = f"(coalesce({make}, '') || ' ' || coalesce({model}, ''))"
+        return self._expressions.contains(both, filter_.text, self.value)
 
     def lens(self, filter_: f.Lens) -> str:
-        return f"{self.column('lens')} LIKE {self.value(_containing(filter_.text))} ESCAPE '\\'"
+        return self._expressions.contains(self.column("lens"), filter_.text, self.value)
 
     def near(self, filter_: f.Near) -> str:
         reach = filter_.radius_km / _KM_A_DEGREE
@@ -205,12 +257,10 @@ class _Compiler:
         except ValueError as error:
             # Inside of the database it would be no sentence.
             raise QueryError(f"A country cannot be looked for: {error}.") from error
-        place = f"{self.column('latitude')}, {self.column('longitude')}"
+        latitude, longitude = self.column("latitude"), self.column("longitude")
         # Only where a place is known: a function of Python for each picture would take long.
-        return (
-            f"({self.column('latitude')} IS NOT NULL"
-            f" AND country_at({place}) = {self.value(filter_.code)})"
-        )
+        is_there = self._expressions.in_country(latitude, longitude, filter_.code, self.value)
+        return f"({latitude} IS NOT NULL AND {is_there})"
 
     def _box(self, south: float, west: float, north: float, east: float) -> str:
         latitude, longitude = self.column("latitude"), self.column("longitude")
@@ -221,14 +271,18 @@ class _Compiler:
         )
 
     def megapixels(self, filter_: f.Megapixels) -> str:
-        return self._between("items.width_px * items.height_px / 1e6", filter_.least, filter_.most)
+        return self._between(
+            "CAST(items.width_px AS DOUBLE PRECISION) * items.height_px / 1e6",
+            filter_.least,
+            filter_.most,
+        )
 
     def aspect(self, filter_: f.Aspect) -> str:
-        ratio = "CAST(items.width_px AS REAL) / items.height_px"
+        ratio = "CAST(items.width_px AS DOUBLE PRECISION) / items.height_px"
         return self._between(ratio, filter_.least, filter_.most)
 
     def shaped(self, filter_: f.Shaped) -> str:
-        ratio = "CAST(items.width_px AS REAL) / items.height_px"
+        ratio = "CAST(items.width_px AS DOUBLE PRECISION) / items.height_px"
         if filter_.shape == "square":
             return self._between(ratio, 1 / _SQUARE, _SQUARE)
         side = f"< {self.value(1 / _SQUARE)}" if filter_.shape == "portrait" else (
@@ -241,8 +295,8 @@ class _Compiler:
 
     def tagged(self, filter_: f.Tagged) -> str:
         self.compiled.columns.add(KEYWORDS)
-        tag = self.value(filter_.tag.strip())
-        return f"items.id IN (SELECT item_id FROM tags WHERE tag = {tag} COLLATE NOCASE)"
+        tag = self.value(_ascii_lower(filter_.tag.strip()))
+        return f"items.id IN (SELECT item_id FROM tags WHERE lower(tag) = {tag})"
 
     def _between(self, amount: str, least: float, most: float) -> str:
         bounds = [f"{amount} >= {self.value(least)}"]
@@ -279,13 +333,14 @@ def _as_stored(moment: datetime) -> str:
     return moment.isoformat(" ", "microseconds")
 
 
-def _containing(text: str) -> str:
+def containing(text: str) -> str:
+    """The pattern of LIKE for what has a text in it, with \\ before what would stand for others."""
     escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return f"%{escaped}%"
 
 
 def _ascii_lower(text: str) -> str:
-    # SQLite's lower() knows ASCII alone.
+    # SQLite's lower() knows ASCII alone, and so do PostgreSQL's columns of collation C.
     return "".join(letter.lower() if letter.isascii() else letter for letter in text)
 
 

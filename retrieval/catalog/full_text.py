@@ -16,6 +16,7 @@ import re
 import sqlite3
 import unicodedata
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -119,32 +120,51 @@ def _write(connection: sqlite3.Connection, ids: Sequence[int]) -> None:
     marks = ",".join("?" * len(ids))
     for table in ("words", "names"):
         connection.execute(f"DELETE FROM {table} WHERE rowid IN ({marks})", ids)
+    documents = documents_of(lambda sql, values: connection.execute(sql, values).fetchall(), ids)
+    connection.executemany(
+        f"INSERT INTO words (rowid, {', '.join(_COLUMNS)}) VALUES (?{',?' * 5})",
+        [(document.item_id, *document.columns) for document in documents],
+    )
+    connection.executemany(
+        "INSERT INTO names (rowid, name) VALUES (?, ?)",
+        [(document.item_id, document.name) for document in documents],
+    )
+
+
+@dataclass(frozen=True)
+class Document:
+    """An item's words: those of its name, folders, title, caption and keywords, and its name."""
+
+    item_id: int
+    columns: tuple[str, ...]
+    name: str
+
+
+def documents_of(rows: Rows, ids: Sequence[int]) -> list[Document]:
+    """What the rows of items, a few hundred at most, say in words; `rows` runs a statement."""
+    marks = ",".join("?" * len(ids))
     texts: dict[tuple[int, str], list[str]] = {}
-    for item_id, kind, text in connection.execute(
+    for item_id, kind, text in rows(
         f"SELECT item_id, kind, text FROM texts WHERE item_id IN ({marks})", ids
     ):
         texts.setdefault((item_id, kind), []).append(text)
-    for item_id, tag in connection.execute(
+    for item_id, tag in rows(
         f"SELECT item_id, tag FROM tags WHERE item_id IN ({marks}) AND {_IS_WRITTEN}", ids
     ):
         texts.setdefault((item_id, "keywords"), []).append(tag)
-    words, names = [], []
-    for item_id, root, path in connection.execute(
+    documents = []
+    for item_id, root, path in rows(
         "SELECT items.id, roots.path, files.path FROM items JOIN files ON files.id = items.file_id"
         f" JOIN roots ON roots.id = files.root_id WHERE items.id IN ({marks}) ORDER BY items.id",
         ids,
-    ).fetchall():
+    ):
         place = PurePosixPath(_as_text(path))
         folders = (PurePosixPath(_as_text(root)).name, *place.parts[:-1])
         kinds = [_TEXT_COLUMNS.get(column, column) for column in _COLUMNS[2:]]
         told = ("\n".join(texts.get((item_id, kind), ())) for kind in kinds)
         columns = (place.name, "\n".join(folders), *told)
-        words.append((item_id, *map(as_document, columns)))
-        names.append((item_id, place.name))
-    connection.executemany(
-        f"INSERT INTO words (rowid, {', '.join(_COLUMNS)}) VALUES (?{',?' * 5})", words
-    )
-    connection.executemany("INSERT INTO names (rowid, name) VALUES (?, ?)", names)
+        documents.append(Document(item_id, tuple(map(as_document, columns)), place.name))
+    return documents
 
 
 # -- what is asked -------------------------------------------------------------------------------
@@ -202,10 +222,9 @@ class FullText:
         statement = (
             "SELECT rowid, name FROM names WHERE names MATCH ? AND +name LIKE ? ESCAPE '\\' LIMIT ?"
         )
-        quoted = (trigram.replace('"', '""') for trigram in map(_without_surrogates, trigrams))
+        quoted = (trigram.replace('"', '""') for trigram in map(without_surrogates, trigrams))
         all_of_them = " AND ".join(f'"{trigram}"' for trigram in quoted)
-        escaped = re.sub(r"([\\%_])", r"\\\1", _without_surrogates(part))
-        return dict(self._rows(statement, (all_of_them, f"%{escaped}%", limit)))
+        return dict(self._rows(statement, (all_of_them, like_pattern(part), limit)))
 
 
 def as_document(text: str) -> str:
@@ -223,10 +242,16 @@ def as_words(text: str) -> str:
 def _phrase(text: str) -> str:
     # A NUL ends a string for SQLite, which would then miss the closing quote.
     words = as_words(text).replace("\0", " ").replace('"', " ")
-    return f'"{_without_surrogates(words)}"'
+    return f'"{without_surrogates(words)}"'
 
 
-def _without_surrogates(text: str) -> str:
+def like_pattern(part: str) -> str:
+    """What LIKE takes, with \\ before what would stand for others, for a text with this part."""
+    escaped = re.sub(r"([\\%_])", r"\\\1", without_surrogates(part))
+    return f"%{escaped}%"
+
+
+def without_surrogates(text: str) -> str:
     """A text that SQLite takes: arguments of a program may hold bytes that are none."""
     return text.encode("utf-8", "replace").decode("utf-8")
 

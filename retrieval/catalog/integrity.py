@@ -37,11 +37,14 @@ class CatalogDefects:
     without_root: list[int] = field(default_factory=list)
 
 
-def find_defects(connection: Connection, dim: int | None) -> CatalogDefects:
-    """Everything that is wrong; `dim` is the encoder's dimension, None where there is none yet."""
+def find_defects(connection: Connection, dim: int | None, damage: list[str]) -> CatalogDefects:
+    """Everything that is wrong besides the `damage` that the database itself complains of.
+
+    `dim` is the encoder's dimension, None where there is none yet.
+    """
     defects = CatalogDefects()
     try:
-        defects.damage = find_damage(connection)
+        defects.damage = damage
         if defects.damage:
             # What a damaged file says of its rows is worth nothing.
             return defects
@@ -68,23 +71,6 @@ def find_defects(connection: Connection, dim: int | None) -> CatalogDefects:
     except DBAPIError as error:
         defects.damage.append(str(error.orig))
     return defects
-
-
-def find_damage(connection: Connection) -> list[str]:
-    """What the database finds wrong with its own file; empty where it is sound."""
-    return _complaints(connection, "integrity_check")
-
-
-def find_damage_quickly(connection: Connection) -> list[str]:
-    """As `find_damage`, without comparing tables and their indexes."""
-    return _complaints(connection, "quick_check")
-
-
-def _complaints(connection: Connection, check: str) -> list[str]:
-    if connection.dialect.name != "sqlite":
-        return []
-    lines = connection.exec_driver_sql(f"PRAGMA {check}").scalars().all()
-    return [] if lines == ["ok"] else [str(line) for line in lines]
 
 
 def _measure_vectors(connection: Connection, dim: int | None, defects: CatalogDefects) -> None:

@@ -239,7 +239,7 @@ class ItemReading(CatalogBase):
 
         Raises CatalogError where an older catalogue does not know what the filter is about.
         """
-        compiled = compile_filter(filter_, self.roots())
+        compiled = compile_filter(filter_, self.roots(), self._database.expressions)
         for name in sorted(compiled.columns):
             self._require_known(name, items.c[name].info if name in items.c else {})
         with self._reading() as connection:
@@ -249,13 +249,12 @@ class ItemReading(CatalogBase):
     @property
     def full_text(self) -> FullText:
         """What can be asked of the items' words."""
-        return FullText(self.raw_rows)
+        return self._database.full_text(self.raw_rows)
 
     def raw_rows(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         """What a statement in SQL finds, its values in the places of its question marks."""
         with self._reading() as connection:
-            found = connection.exec_driver_sql(statement, tuple(values))
-            return [tuple(row) for row in found]
+            return self._database.rows(connection, statement, values)
 
     def count_undated(self) -> int:
         """How many items have no known time, so that no question about time finds them."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection, delete, select
-from sqlalchemy.dialects import sqlite
 
 from retrieval.catalog.base import CatalogBase
 from retrieval.catalog.schema import files, items, marks, roots
+from retrieval.catalog.upsert import upsert
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,11 @@ def write_marks(
     connection: Connection, question: str, ids: Sequence[int], *, is_right: bool
 ) -> None:
     """Mark items for a question; one that was marked otherwise before is marked anew."""
-    if not ids:
-        return
     now = time.time()
-    statement = sqlite.insert(marks)
-    changed = {"is_right": statement.excluded.is_right, "marked_at": statement.excluded.marked_at}
-    connection.execute(
-        statement.on_conflict_do_update(index_elements=["question", "item_id"], set_=changed),
+    upsert(
+        connection,
+        marks,
+        ["question", "item_id"],
         [
             {"question": question, "item_id": id_, "is_right": int(is_right), "marked_at": now}
             for id_ in ids

@@ -11,8 +11,7 @@ from sqlalchemy import delete, select
 from retrieval.catalog.base import CatalogBase
 from retrieval.catalog.records import SavedSearch
 from retrieval.catalog.schema import saved_searches
-from retrieval.catalog.sqlite.connection import damaged, database_errors
-from retrieval.catalog.transaction import upsert
+from retrieval.catalog.upsert import upsert
 
 
 class SavedSearches(CatalogBase):
@@ -32,7 +31,7 @@ class SavedSearches(CatalogBase):
                 for told in [json.loads(row.question)]
             ]
         except (ValueError, TypeError, KeyError) as error:
-            raise damaged(self._path, "a saved search is garbled") from error
+            raise self._database.damaged("a saved search is garbled") from error
 
     def save_search(self, name: str, question: str, options: dict[str, Any]) -> SavedSearch:
         """Keep a question with its options under a name; one of that name is replaced.
@@ -44,12 +43,12 @@ class SavedSearches(CatalogBase):
         search = SavedSearch(name, question, dict(options), time.time())
         told = json.dumps({"question": question, "options": search.options})
         row = {"name": name, "question": told, "saved_at": search.saved_at}
-        with database_errors(self._engine), self._engine.begin() as connection:
+        with self._database.errors(), self._engine.begin() as connection:
             upsert(connection, saved_searches, ["name"], [row])
         return search
 
     def remove_saved_search(self, name: str) -> bool:
         """Forget the one of that name; False where there is none."""
         statement = delete(saved_searches).where(saved_searches.c.name == name)
-        with database_errors(self._engine), self._engine.begin() as connection:
+        with self._database.errors(), self._engine.begin() as connection:
             return connection.execute(statement).rowcount > 0

@@ -29,7 +29,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 from sqlalchemy.engine import Dialect
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 SCHEMA_VERSION = 5
 # Counts up when reading a picture's file yields a further fact; rows that lack it are read again.
@@ -51,6 +51,23 @@ class FilePath(TypeDecorator[str]):
         return None if value is None else os.fsdecode(bytes(value))
 
 
+class PlainText(TypeDecorator[str]):
+    """Text that both databases keep, compare and sort alike: by its code points."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Text; on PostgreSQL with the collation of SQLite."""
+        is_server = dialect.name == "postgresql"
+        return dialect.type_descriptor(Text(collation="C") if is_server else Text())
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> Any:
+        """The text, without what PostgreSQL cannot keep."""
+        is_server = value is not None and dialect.name == "postgresql"
+        return value.replace("\0", "") if is_server and value is not None else value
+
+
 # SQLite numbers rows by itself only in a column of the exact type INTEGER.
 _RowId = BigInteger().with_variant(Integer, "sqlite")
 
@@ -59,8 +76,8 @@ metadata = MetaData()
 info = Table(
     "info",
     metadata,
-    Column("key", Text, primary_key=True),
-    Column("value", Text, nullable=False),
+    Column("key", PlainText, primary_key=True),
+    Column("value", PlainText, nullable=False),
 )
 
 roots = Table(
@@ -80,7 +97,7 @@ files = Table(
     Column("size_bytes", BigInteger, nullable=False),
     Column("mtime_ns", BigInteger, nullable=False),
     Column("content_hash", LargeBinary(16), nullable=False),
-    Column("media_kind", Text, nullable=False, comment="image"),
+    Column("media_kind", PlainText, nullable=False, comment="image"),
     Column("facts_version", Integer, nullable=False, comment="0: the file is to be read again"),
     UniqueConstraint("root_id", "path"),
     Index("files_by_content", "content_hash"),
@@ -99,9 +116,9 @@ items = Table(
     Column("height_px", Integer, nullable=False),
     # The facts of `ImageMetadata` that are one number or name, under its names.
     Column("taken_at", DateTime, comment="as the camera's clock showed it", info={"since": 2}),
-    Column("camera_make", Text),
-    Column("camera_model", Text),
-    Column("lens", Text),
+    Column("camera_make", PlainText),
+    Column("camera_model", PlainText),
+    Column("lens", PlainText),
     Column("focal_length_mm", Float),
     Column("focal_length_35mm", Float),
     Column("aperture", Float),
@@ -112,7 +129,7 @@ items = Table(
     Column("altitude_m", Float),
     Column("orientation", Integer),
     Column("rating", Integer),
-    Column("software", Text),
+    Column("software", PlainText),
     UniqueConstraint("file_id", "position"),
     Index("items_by_time", "taken_at"),
     Index("items_by_place", "latitude", "longitude"),
@@ -126,9 +143,9 @@ spaces = Table(
     "spaces",
     metadata,
     Column("id", _RowId, primary_key=True),
-    Column("name", Text, nullable=False),
+    Column("name", PlainText, nullable=False),
     Column("dim", Integer, nullable=False),
-    Column("fingerprint", Text, nullable=False),
+    Column("fingerprint", PlainText, nullable=False),
 )
 
 embeddings = Table(
@@ -145,17 +162,19 @@ texts = Table(
     "texts",
     metadata,
     Column("item_id", _RowId, ForeignKey("items.id"), primary_key=True),
-    Column("kind", Text, primary_key=True, comment="title, caption, creator, copyright"),
-    Column("language", Text, primary_key=True, comment="empty where it is not known"),
-    Column("text", Text, nullable=False),
+    Column("kind", PlainText, primary_key=True, comment="title, caption, creator, copyright"),
+    Column("language", PlainText, primary_key=True, comment="empty where it is not known"),
+    Column("text", PlainText, nullable=False),
 )
 
 tags = Table(
     "tags",
     metadata,
     Column("item_id", _RowId, ForeignKey("items.id"), primary_key=True),
-    Column("tag", Text, primary_key=True),
-    Column("source", Text, primary_key=True, comment="file: a keyword in the file itself; labels"),
+    Column("tag", PlainText, primary_key=True),
+    Column(
+        "source", PlainText, primary_key=True, comment="file: a keyword in the file itself; labels"
+    ),
     Column("score", Float, comment="how sure it is; empty for what people wrote"),
     Index("tags_by_tag", "tag"),
 )
@@ -166,8 +185,8 @@ words_due = Table("words_due", metadata, Column("item_id", _RowId, nullable=Fals
 saved_searches = Table(
     "saved_searches",
     metadata,
-    Column("name", Text, primary_key=True),
-    Column("question", Text, nullable=False, comment="JSON of `question` and `options`"),
+    Column("name", PlainText, primary_key=True),
+    Column("question", PlainText, nullable=False, comment="JSON of `question` and `options`"),
     Column("saved_at", Float, nullable=False, comment="seconds since 1970"),
     info={"since": 4},
 )
@@ -175,7 +194,7 @@ saved_searches = Table(
 marks = Table(
     "marks",
     metadata,
-    Column("question", Text, primary_key=True, comment="as `key_of` spells it"),
+    Column("question", PlainText, primary_key=True, comment="as `key_of` spells it"),
     Column("item_id", _RowId, ForeignKey("items.id"), primary_key=True),
     Column("is_right", Integer, nullable=False, comment="1: right for the question, 0: wrong"),
     Column("marked_at", Float, nullable=False, comment="seconds since 1970"),
@@ -196,7 +215,7 @@ failures = Table(
     Column("path", FilePath, primary_key=True),
     Column("size_bytes", BigInteger, nullable=False),
     Column("mtime_ns", BigInteger, nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("kind", PlainText, nullable=False),
+    Column("reason", PlainText, nullable=False),
     Column("failed_at", Float, nullable=False, comment="seconds since 1970"),
 )

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select, update
-from sqlalchemy.dialects import sqlite
 
 from retrieval.catalog.base import (
     IDS_A_STATEMENT,
@@ -25,8 +24,8 @@ from retrieval.catalog.base import (
     present_space,
     read_info,
 )
+from retrieval.catalog.database import Database
 from retrieval.catalog.facts import FROM_FILE, column_values, tag_rows, text_rows
-from retrieval.catalog.full_text import refresh
 from retrieval.catalog.marks import delete_marks, write_marks
 from retrieval.catalog.records import FileFacts, ItemFacts, Root
 from retrieval.catalog.schema import (
@@ -43,10 +42,11 @@ from retrieval.catalog.schema import (
     tags,
     texts,
 )
-from retrieval.catalog.sqlite.connection import raw_connection
+from retrieval.catalog.upsert import upsert
 from retrieval.encoders.base import Vectors
 from retrieval.encoders.space import EmbeddingSpace
 from retrieval.images.facts import ImageMetadata
+from retrieval.storage.patch_tokens import Tokens
 
 # SQLite's default bound on the host parameters of one statement is 32,766; stay far below it.
 _KEYS_A_STATEMENT = 10_000
@@ -60,15 +60,14 @@ ELSEWHERE = "elsewhere"
 class WriteTransaction:
     """Handed out by `Catalog.transaction`; not to be made by hand."""
 
-    def __init__(self, connection: Connection, generation: int) -> None:
+    def __init__(self, connection: Connection, database: Database, generation: int) -> None:
         self._connection = connection
+        self._database = database
         self.generation = generation
 
     def finish(self) -> None:
         """Write the words of what has changed, and stamp the catalogue with the generation."""
-        connection = raw_connection(self._connection)
-        if connection is not None:
-            refresh(connection)
+        self._database.refresh_words(self._connection)
         self._put_info("generation", str(self.generation))
 
     def set_encoder(self, encoder: EmbeddingSpace) -> None:
@@ -134,6 +133,13 @@ class WriteTransaction:
     def note_patch_tokens(self) -> None:
         """Say that the encoder gives patch tokens, so that each picture should have some."""
         self._put_info(PATCH_TOKENS, "1")
+
+    def keep_patch_tokens(self, fingerprint: str, ids: Sequence[int], tokens: Tokens) -> bool:
+        """Keep an encoder's tokens, int8 (n, patches, token_dim), where the catalogue does.
+
+        Returns False where a file beside it keeps them.
+        """
+        return self._database.put_patch_tokens(self._connection, fingerprint, ids, tokens)
 
     def set_disks(self, folders: Sequence[Path]) -> None:
         """Remember which folders lie on disks of their own."""
@@ -505,22 +511,6 @@ class WriteTransaction:
 def put_info(connection: Connection, key: str, value: str) -> None:
     """Write one of the catalogue's own facts."""
     upsert(connection, info, ["key"], [{"key": key, "value": value}])
-
-
-def upsert(
-    connection: Connection, table: Table, keys: list[str], rows: list[dict[str, Any]]
-) -> None:
-    """Insert rows; where one with the same keys stands, overwrite its other columns."""
-    if not rows:
-        return
-    statement: Any = sqlite.insert(table)
-    if connection.dialect.name == "postgresql":
-        # Here, since it would cost every question a twentieth of a second.
-        from sqlalchemy.dialects import postgresql
-
-        statement = postgresql.insert(table)
-    changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed), rows)
 
 
 def _file_values(root_id: int, file: FileFacts) -> dict[str, Any]:

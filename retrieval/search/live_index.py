@@ -120,7 +120,13 @@ class Space:
         """The rerankers and their tokens."""
         with self._lock:
             if self._rerank is None:
-                self._rerank = RerankStage(self.encoder, self._index.dir, self.made_by.fingerprint)
+                fingerprint = self.made_by.fingerprint
+                self._rerank = RerankStage(
+                    self.encoder,
+                    self._index.dir,
+                    fingerprint,
+                    self._index.server_tokens(fingerprint),
+                )
             return self._rerank
 
     def close(self) -> None:

@@ -21,7 +21,7 @@ from retrieval.rerankers.compact import CompactReranker
 from retrieval.rerankers.registry import AUTO, OFF, load_reranker
 from retrieval.search.parallel import each
 from retrieval.storage.index_dir import IndexDir
-from retrieval.storage.patch_tokens import PatchTokenStore, Tokens, fingerprint_of
+from retrieval.storage.patch_tokens import PatchTokens, PatchTokenStore, Tokens, fingerprint_of
 
 if TYPE_CHECKING:
     from retrieval.search.explain import Explanation
@@ -42,15 +42,22 @@ class Looked:
 class RerankStage:
     """Rerankers by name and the patch tokens of one index, each loaded when first needed.
 
-    `fingerprint` is that of the index's own encoder. Thread-safe.
+    `fingerprint` is that of the index's own encoder, `tokens` where its tokens are if not in a
+    file of the index's folder. Thread-safe.
     """
 
-    def __init__(self, encoder: Encoder, location: IndexDir, fingerprint: str) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        location: IndexDir,
+        fingerprint: str,
+        tokens: PatchTokens | None = None,
+    ) -> None:
         self._encoder = encoder
         self._location = location
         self._fingerprint = fingerprint
         self._rerankers: dict[str, Reranker | None] = {}
-        self._tokens: PatchTokenStore | None = None
+        self._tokens = tokens
         self._lock = threading.Lock()
 
     def reranker(self, name: str) -> Reranker | None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from platformdirs import user_cache_path, user_data_path
 
+from retrieval.storage.catalog_url import CatalogUrl, read_catalog_url
+
 INDEX_DIR_VARIABLE = "MMSEARCH_INDEX_DIR"
 CACHE_DIR_VARIABLE = "MMSEARCH_CACHE_DIR"
 
@@ -22,6 +24,21 @@ class IndexDir:
     def catalog(self) -> Path:
         """The SQLite catalogue: picture rows, vectors, failures."""
         return self.folder / "catalog.sqlite"
+
+    @property
+    def catalog_url(self) -> Path:
+        """What says where the catalogue is, where that is on a server."""
+        return self.folder / "catalog.url"
+
+    @property
+    def address(self) -> Path | CatalogUrl:
+        """Where the catalogue is: the SQLite file, unless the folder remembers a server."""
+        return read_catalog_url(self.catalog_url) or self.catalog
+
+    @property
+    def has_catalog(self) -> bool:
+        """Whether an index was begun here."""
+        return self.catalog.exists() or self.catalog_url.exists()
 
     @property
     def tokens(self) -> Path:

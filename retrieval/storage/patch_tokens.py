@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,43 @@ CREATE TABLE IF NOT EXISTS tokens (
 CREATE INDEX IF NOT EXISTS tokens_by_picture ON tokens (picture_id);
 """
 _COLUMNS = ("picture_id", "patches", "tokens")
+
+
+class PatchTokens(Protocol):
+    """Patch tokens, int8 (patches, token_dim), by picture id, wherever they are. Thread-safe."""
+
+    def put(self, ids: Sequence[int], tokens: Tokens) -> None:
+        """Keep tokens, int8 (n, patches, token_dim); ValueError where one's are too large."""
+        ...
+
+    def copy(self, item_id: int, other_id: int) -> None:
+        """Give a picture's tokens, where it has some, to another of the same content."""
+        ...
+
+    def get(self, ids: Sequence[int]) -> dict[int, Tokens]:
+        """Tokens, int8 (patches, token_dim), of those of the pictures that have some."""
+        ...
+
+    def remove(self, ids: Sequence[int]) -> None:
+        """Drop the tokens of these pictures; raises MmsearchError where that cannot be done."""
+        ...
+
+    def ids(self) -> NDArray[np.int64] | None:
+        """The pictures that have tokens, int64 (n,) ascending; None where that cannot be told."""
+        ...
+
+    def close(self) -> None:
+        """Let go of where they are."""
+        ...
+
+
+def check_size(tokens: Tokens) -> None:
+    """Raise ValueError where one picture's tokens, of int8 (n, patches, token_dim), are too large.
+
+    16 KiB is the most.
+    """
+    if tokens.size and tokens[0].nbytes > MAX_TOKEN_BYTES:
+        raise ValueError(f"The tokens of a picture take more than {MAX_TOKEN_BYTES} bytes.")
 
 
 class PatchTokenStore(Closing):
@@ -83,8 +120,7 @@ class PatchTokenStore(Closing):
 
         Raises ValueError where one picture's take more than 16 KiB.
         """
-        if tokens.size and tokens[0].nbytes > MAX_TOKEN_BYTES:
-            raise ValueError(f"The tokens of a picture take more than {MAX_TOKEN_BYTES} bytes.")
+        check_size(tokens)
         rows = [
             (item_id, own.shape[0], own.tobytes()) for item_id, own in zip(ids, tokens, strict=True)
         ]

@@ -9,11 +9,12 @@ from pathlib import Path
 from retrieval.catalog import Catalog, FileFacts, ItemFacts
 from retrieval.encoders.space import EmbeddingSpace
 from retrieval.images.facts import ImageMetadata
+from retrieval.storage.catalog_url import CatalogUrl
 
 
-def bound_catalog(path: Path, dim: int = 4) -> Catalog:
+def bound_catalog(where: Path | CatalogUrl, dim: int = 4) -> Catalog:
     """A new catalogue that is bound to an encoder of so many dimensions."""
-    catalog = Catalog.create(path)
+    catalog = Catalog.create(where)
     with catalog.transaction() as change:
         change.set_encoder(EmbeddingSpace("test", dim, "f" * 32))
     return catalog

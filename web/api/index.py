@@ -79,7 +79,7 @@ def start_indexing(service: Serving, wanted: ToIndex) -> JSONAnswer:
             raise MmsearchError(f"This server does not index {path}.", code="forbidden")
     if not paths:
         try:
-            with Catalog.open(service.location.catalog) as catalog:
+            with Catalog.open(service.location.address) as catalog:
                 paths = [root.path for root in catalog.roots()]
         except IndexMissingError:
             paths = []

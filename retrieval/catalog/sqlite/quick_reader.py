@@ -25,6 +25,7 @@ from retrieval.catalog.full_text import FullText
 from retrieval.catalog.records import Item, Root
 from retrieval.encoders.space import EmbeddingSpace
 from retrieval.query.filters import Filter
+from retrieval.storage.catalog_url import CatalogUrl
 from retrieval.storage.closing import Closing
 
 if TYPE_CHECKING:
@@ -67,16 +68,19 @@ class QuickReader(Closing):
     What it cannot make sense of is asked of `full`, whose errors speak to people.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection | None) -> None:
-        self._path = path
+    def __init__(self, where: Path | CatalogUrl, connection: sqlite3.Connection | None) -> None:
+        self._where = where
         self._connection = connection
         self._lock = threading.RLock()
         self._full: Catalog | None = None
 
     @classmethod
-    def open(cls, path: Path) -> Self:
-        """Open the catalogue at `path`; raises what `Catalog.open` raises."""
-        reader = cls(path, _connect(path))
+    def open(cls, where: Path | CatalogUrl) -> Self:
+        """Open the catalogue there; raises what `Catalog.open` raises.
+
+        One on a server is no file, so that all is asked of `full`.
+        """
+        reader = cls(where, None if isinstance(where, CatalogUrl) else _connect(where))
         if reader._connection is None:
             # It knows what is wrong, or what else can be done.
             _ = reader.full
@@ -94,7 +98,7 @@ class QuickReader(Closing):
             if self._full is None:
                 from retrieval.catalog.catalog import Catalog
 
-                self._full = Catalog.open(self._path)
+                self._full = Catalog.open(self._where)
             return self._full
 
     @property
@@ -142,6 +146,8 @@ class QuickReader(Closing):
     @property
     def full_text(self) -> FullText:
         """See `Catalog.full_text`."""
+        if self._connection is None:
+            return self.full.full_text
         return FullText(self.raw_rows)
 
     def raw_rows(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:

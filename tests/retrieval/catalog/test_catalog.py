@@ -5,19 +5,27 @@ from __future__ import annotations
 import os
 import posixpath
 import sqlite3
-import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from numpy.typing import NDArray
 
 from retrieval.catalog import Catalog, KnownFile
 from retrieval.encoders.space import EmbeddingSpace
 from retrieval.errors import CatalogError, IndexMissingError
+from retrieval.storage.catalog_url import CatalogUrl
+from tests.support.catalog_places import CatalogPlaces
 from tests.support.rows import bound_catalog, picture, pictures
 
 DIM = 4
@@ -42,8 +50,14 @@ def vectors_of(*seeds: int) -> NDArray[np.float32]:
 
 
 @pytest.fixture
-def catalog(tmp_path: Path) -> Catalog:
-    return bound_catalog(tmp_path / "catalog.sqlite")
+def where(places: CatalogPlaces) -> Path | CatalogUrl:
+    return places.fresh()
+
+
+@pytest.fixture
+def catalog(where: Path | CatalogUrl) -> Iterator[Catalog]:
+    with bound_catalog(where) as catalog:
+        yield catalog
 
 
 def add(catalog: Catalog, root: Path, *paths: str) -> list[int]:
@@ -68,8 +82,8 @@ def test_a_file_that_is_no_database_is_a_catalogue_error(tmp_path: Path) -> None
             opening(path)
 
 
-def test_a_catalogue_of_a_newer_program_is_not_touched(catalog: Catalog, tmp_path: Path) -> None:
-    catalog.close()
+def test_a_catalogue_of_a_newer_program_is_not_touched(tmp_path: Path) -> None:
+    bound_catalog(tmp_path / "catalog.sqlite").close()
     with sqlite3.connect(tmp_path / "catalog.sqlite") as connection:
         connection.execute("UPDATE info SET value = '99' WHERE key = 'schema_version'")
     with pytest.raises(CatalogError, match="update mmsearch"):
@@ -93,10 +107,10 @@ def test_a_transaction_that_fails_leaves_no_trace(catalog: Catalog) -> None:
     assert catalog.generation == 2
 
 
-def test_what_was_written_is_read_back(catalog: Catalog, tmp_path: Path) -> None:
+def test_what_was_written_is_read_back(catalog: Catalog, where: Path | CatalogUrl) -> None:
     ids = add(catalog, Path("/photos"), "a.jpg", "b/c.jpg")
     catalog.close()
-    with Catalog.open(tmp_path / "catalog.sqlite") as again:
+    with Catalog.open(where) as again:
         assert again.encoder == ENCODER
         assert again.generation == 2
         assert [again.items(ids)[id_].path for id_ in ids] == [
@@ -172,7 +186,7 @@ def test_a_root_taken_in_by_another_keeps_ids_and_failures(catalog: Catalog) -> 
 
 
 def test_a_large_number_of_rows_can_be_asked_for_at_once(catalog: Catalog) -> None:
-    count = 40_000
+    count = 12_000
     with catalog.transaction() as change:
         root = change.add_root(Path("/photos"))
         many = np.repeat(vectors_of(0), count, axis=0)
@@ -184,12 +198,12 @@ def test_a_large_number_of_rows_can_be_asked_for_at_once(catalog: Catalog) -> No
     assert catalog.count_items() == 0
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(file_paths, unique=True, min_size=1, max_size=12), st.data())
+@settings(max_examples=30, deadline=None)
+@given(paths=st.lists(file_paths, unique=True, min_size=1, max_size=12), data=st.data())
 def test_what_lies_below_a_folder_is_found_whatever_the_names(
-    paths: list[str], data: st.DataObject
+    places: CatalogPlaces, paths: list[str], data: st.DataObject
 ) -> None:
-    with tempfile.TemporaryDirectory() as folder, bound_catalog(Path(folder) / "c") as catalog:
+    with bound_catalog(places.fresh()) as catalog:
         ids = dict(zip(paths, add(catalog, Path("/r"), *paths), strict=True))
         chosen = data.draw(st.sampled_from(paths))
         for below in {chosen, *[str(parent) for parent in Path(chosen).parents]}:
@@ -202,17 +216,15 @@ def test_what_lies_below_a_folder_is_found_whatever_the_names(
 class CatalogueAndCopy(RuleBasedStateMachine):
     """Any sequence of changes: the catalogue shows them, and a copy that catches up does too."""
 
-    def __init__(self) -> None:
+    def __init__(self, places: CatalogPlaces) -> None:
         super().__init__()
-        self.folder = tempfile.TemporaryDirectory()
-        self.catalog = bound_catalog(Path(self.folder.name) / "catalog.sqlite")
+        self.catalog = bound_catalog(places.fresh())
         self.truth: dict[str, tuple[int, int]] = {}
         self.copy: dict[int, NDArray[np.float16]] = {}
         self.copied = 0
 
     def teardown(self) -> None:
         self.catalog.close()
-        self.folder.cleanup()
 
     @rule(paths=st.lists(file_paths, unique=True, max_size=4), seed=st.integers(0, 99))
     def add(self, paths: list[str], seed: int) -> None:
@@ -268,5 +280,8 @@ class CatalogueAndCopy(RuleBasedStateMachine):
         }
 
 
-TestAnySequenceOfChanges = CatalogueAndCopy.TestCase
-TestAnySequenceOfChanges.settings = settings(max_examples=30, stateful_step_count=15, deadline=None)
+def test_any_sequence_of_changes_is_shown_and_can_be_followed(places: CatalogPlaces) -> None:
+    run_state_machine_as_test(
+        lambda: CatalogueAndCopy(places),
+        settings=settings(max_examples=20, stateful_step_count=12, deadline=None),
+    )

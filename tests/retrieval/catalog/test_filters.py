@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import math
-import tempfile
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +18,7 @@ from retrieval.catalog.filters import distance_km
 from retrieval.images.facts import ImageMetadata
 from retrieval.query import filters as f
 from retrieval.query.places import country_at
+from tests.support.catalog_places import CatalogPlaces
 from tests.support.filters import filters, latitudes, longitudes, times
 from tests.support.rows import bound_catalog, picture
 
@@ -122,40 +122,45 @@ def has_pattern(filter_: f.Filter) -> bool:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
-    st.lists(pictures, min_size=1, max_size=8, unique_by=lambda picture: "/".join(picture[0])),
-    st.lists(filters.filter(lambda one: not has_pattern(one)), min_size=1, max_size=6),
+    drawn=st.lists(
+        pictures, min_size=1, max_size=8, unique_by=lambda picture: "/".join(picture[0])
+    ),
+    asked=st.lists(filters.filter(lambda one: not has_pattern(one)), min_size=1, max_size=6),
 )
 def test_a_filter_finds_what_it_says_in_both_readers(
+    places: CatalogPlaces,
     drawn: list[tuple[list[str], ImageMetadata, tuple[float, float] | None, int, int]],
     asked: list[f.Filter],
 ) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "catalog.sqlite"
-        with bound_catalog(path) as catalog, QuickReader.open(path) as reader:
-            with catalog.transaction() as change:
-                for number, root in enumerate(("/a", "/b/c")):
-                    mine = drawn[number::2]
-                    added = [
-                        picture(
-                            "/".join(names), number, width, height, None, in_place(known, where)
-                        )
-                        for names, known, where, width, height in mine
-                    ]
-                    vectors = np.ones((len(mine), 4), np.float32) / 2
-                    change.add_files(change.add_root(Path(root)).id, added, vectors)
-            items = catalog.items(catalog.item_ids().tolist())
-            for filter_ in asked:
-                expected = [id_ for id_, item in sorted(items.items()) if fits(filter_, item)]
-                assert catalog.ids_matching(filter_).tolist() == expected
-                assert reader.ids_matching(filter_).tolist() == expected
+    where = places.fresh()
+    with bound_catalog(where) as catalog, QuickReader.open(where) as reader:
+        with catalog.transaction() as change:
+            for number, root in enumerate(("/a", "/b/c")):
+                mine = drawn[number::2]
+                added = [
+                    picture("/".join(names), number, width, height, None, in_place(known, where))
+                    for names, known, where, width, height in mine
+                ]
+                vectors = np.ones((len(mine), 4), np.float32) / 2
+                change.add_files(change.add_root(Path(root)).id, added, vectors)
+        items = catalog.items(catalog.item_ids().tolist())
+        for filter_ in asked:
+            expected = [id_ for id_, item in sorted(items.items()) if fits(filter_, item)]
+            assert catalog.ids_matching(filter_).tolist() == expected
+            assert reader.ids_matching(filter_).tolist() == expected
 
 
-@settings(deadline=None)
-@given(latitudes, longitudes, st.floats(0.01, 5000), st.floats(0, 360))
+@settings(deadline=None, max_examples=50)
+@given(
+    latitude=latitudes,
+    longitude=longitudes,
+    radius_km=st.floats(0.01, 5000),
+    bearing=st.floats(0, 360),
+)
 def test_a_circle_holds_what_is_a_little_nearer_than_its_radius(
-    latitude: float, longitude: float, radius_km: float, bearing: float
+    places: CatalogPlaces, latitude: float, longitude: float, radius_km: float, bearing: float
 ) -> None:
     """Every direction, over the poles and the date line too: the box around it is wide enough."""
     reach = 0.999 * radius_km / 6371.0088
@@ -169,7 +174,7 @@ def test_a_circle_holds_what_is_a_little_nearer_than_its_radius(
         math.cos(reach) - math.sin(north) * math.sin(there),
     )
     where = (math.degrees(there), (math.degrees(east) + 180) % 360 - 180)
-    with tempfile.TemporaryDirectory() as folder, bound_catalog(Path(folder) / "c") as catalog:
+    with bound_catalog(places.fresh()) as catalog:
         with catalog.transaction() as change:
             known = in_place(ImageMetadata(), where)
             change.add_files(
