@@ -387,11 +387,8 @@ class WriteTransaction:
         """Forget files with their items, facts and vectors; returns the items' ids."""
         ids = list(self._item_ids(file_ids).values())
         self.remove_items(ids)
-        if file_ids:
-            self._connection.execute(
-                delete(files).where(files.c.id == bindparam("gone")),
-                [{"gone": file_id} for file_id in file_ids],
-            )
+        for chunk in chunks(list(file_ids), IDS_A_STATEMENT):
+            self._connection.execute(delete(files).where(files.c.id.in_(chunk)))
         return ids
 
     def remove_items(self, ids: Sequence[int]) -> None:
@@ -401,9 +398,8 @@ class WriteTransaction:
         self._delete(embeddings, ids)
         self._delete(marks, ids)
         self._forget_words(ids)
-        self._connection.execute(
-            delete(items).where(items.c.id == bindparam("gone")), [{"gone": id_} for id_ in ids]
-        )
+        for chunk in chunks(list(ids), IDS_A_STATEMENT):
+            self._connection.execute(delete(items).where(items.c.id.in_(chunk)))
         self._upsert(removals, ["item_id"], self._removals(ids))
 
     def remove_root(self, root_id: int) -> None:
@@ -492,11 +488,8 @@ class WriteTransaction:
         self._delete(tags, ids)
 
     def _delete(self, table: Table, ids: Sequence[int]) -> None:
-        if ids:
-            self._connection.execute(
-                delete(table).where(table.c.item_id == bindparam("gone")),
-                [{"gone": item_id} for item_id in ids],
-            )
+        for chunk in chunks(list(ids), IDS_A_STATEMENT):
+            self._connection.execute(delete(table).where(table.c.item_id.in_(chunk)))
 
     def _removals(self, ids: Sequence[int]) -> list[dict[str, Any]]:
         return [{"item_id": item_id, "generation": self.generation} for item_id in ids]

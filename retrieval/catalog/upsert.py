@@ -16,12 +16,15 @@ def upsert(
     if not rows:
         return
     statement: Any = sqlite.insert(table)
-    if connection.dialect.name == "postgresql":
+    is_server = connection.dialect.name == "postgresql"
+    if is_server:
         # Here, since it would cost every question a twentieth of a second.
         from sqlalchemy.dialects import postgresql
 
         statement = postgresql.insert(table)
+        # One statement takes no row twice; the last counts, as it does one by one.
+        rows = list({tuple(row[key] for key in keys): row for row in rows}.values())
     changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-    connection.execute(
-        statement.on_conflict_do_update(index_elements=list(keys), set_=changed), rows
-    )
+    replacing = statement.on_conflict_do_update(index_elements=list(keys), set_=changed)
+    # With something to return, SQLAlchemy sends a server many rows at once.
+    connection.execute(replacing.returning(table.c[keys[0]]) if is_server else replacing, rows)

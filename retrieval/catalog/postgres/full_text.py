@@ -107,14 +107,19 @@ def refresh(connection: Connection, rows: Rows) -> None:
 def _write(connection: Connection, rows: Rows, ids: Sequence[int]) -> None:
     connection.exec_driver_sql("DELETE FROM words WHERE item_id = ANY(%s)", (list(ids),))
     documents = documents_of(rows, ids)
+    if not documents:
+        return
     spelt = [[words_in(column) for column in document.columns] for document in documents]
     stem_of = _stems(rows, {word for columns in spelt for column in columns for word in column})
     connection.exec_driver_sql(
-        "INSERT INTO words (item_id, name, words) VALUES (%s, %s, CAST(%s AS tsvector))",
-        [
-            (document.item_id, document.name.replace("\0", ""), _vector(columns, stem_of))
-            for document, columns in zip(documents, spelt, strict=True)
-        ],
+        "INSERT INTO words (item_id, name, words) SELECT item_id, name, CAST(words AS tsvector)"
+        " FROM unnest(CAST(%s AS bigint[]), CAST(%s AS text[]), CAST(%s AS text[]))"
+        " AS written (item_id, name, words)",
+        (
+            [document.item_id for document in documents],
+            [document.name.replace("\0", "") for document in documents],
+            [_vector(columns, stem_of) for columns in spelt],
+        ),
     )
 
 

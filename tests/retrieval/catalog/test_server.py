@@ -53,7 +53,7 @@ def test_an_index_on_a_server_answers_as_one_in_a_file_does(
 
 def test_what_a_server_does_better_is_left_to_it(tmp_path: Path, postgres_url: str) -> None:
     copy_photos(tmp_path / "photos")
-    index_folders([tmp_path / "photos" / "cat.png"], tmp_path / "i", catalog=postgres_url)
+    index_folders([tmp_path / "photos" / "chelsea.png"], tmp_path / "i", catalog=postgres_url)
     with pytest.raises(CatalogError, match="pg_dump"):
         back_up(tmp_path / "copy.sqlite", tmp_path / "i")
     with pytest.raises(CatalogError, match="PostgreSQL"):
