@@ -6,6 +6,11 @@ from itertools import count
 from pathlib import Path
 from typing import Protocol
 
+from sqlalchemy import delete, insert
+
+from retrieval.catalog.postgres.database import PostgresDatabase
+from retrieval.catalog.postgres.schema import server_metadata
+from retrieval.catalog.schema import info, metadata
 from retrieval.storage.catalog_url import CatalogUrl
 from tests.support.postgres import PostgresServer
 
@@ -40,23 +45,23 @@ class PostgresPlaces:
 
     def __init__(self, server: PostgresServer) -> None:
         self._url = CatalogUrl.parse(server.new_database())
+        self._database = PostgresDatabase(self._url)
 
     def fresh(self) -> CatalogUrl:
         """See `CatalogPlaces`."""
-        from retrieval.catalog.postgres.database import PostgresDatabase
-        from retrieval.catalog.schema import info
-
-        database = PostgresDatabase(self._url)
-        with database.engine.begin() as connection:
-            if database.has_tables(connection):
-                names = connection.exec_driver_sql(
-                    "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
-                ).scalars()
-                others = ", ".join(name for name in names if name != info.name)
-                connection.exec_driver_sql(f"TRUNCATE {others} RESTART IDENTITY CASCADE")
-                connection.exec_driver_sql("UPDATE info SET value = '0' WHERE key = 'generation'")
-                connection.exec_driver_sql(
-                    "DELETE FROM info WHERE key NOT IN ('generation', 'schema_version')"
-                )
-        database.engine.dispose()
+        with self._database.engine.begin() as connection:
+            if self._database.has_tables(connection):
+                for table in reversed([*metadata.sorted_tables, *server_metadata.sorted_tables]):
+                    if table is not info:
+                        connection.execute(delete(table))
+                # Not TRUNCATE, which makes files anew. The first is filled by what is deleted.
+                for statement in ("DELETE FROM words_due", "DELETE FROM words", _BEGIN_ANEW):
+                    connection.exec_driver_sql(statement)
+                connection.execute(delete(info).where(info.c.key != "schema_version"))
+                connection.execute(insert(info).values(key="generation", value="0"))
         return self._url
+
+
+_BEGIN_ANEW = """
+SELECT setval(CAST(oid AS regclass), 1, FALSE) FROM pg_class WHERE relkind = 'S'
+"""
