@@ -10,8 +10,8 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Sequence
-from itertools import compress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from indexer.maintenance.patch_tokens import restore_tokens
@@ -20,6 +20,7 @@ from indexer.pipeline.exclude import check_patterns
 from indexer.pipeline.offline import Mounts
 from indexer.pipeline.read import Loader
 from indexer.pipeline.removed import exclusions_of, left_removed
+from indexer.pipeline.scan import ScannedFile
 from indexer.pipeline.survey import Survey, is_away, survey
 from indexer.pipeline.targets import (
     Target,
@@ -28,6 +29,7 @@ from indexer.pipeline.targets import (
     resolve_targets,
 )
 from indexer.pipeline.videos import VideoIntake
+from indexer.pipeline.work import OwnWork, SharedWork, Work
 from indexer.pipeline.write import BatchWriter, batches
 from indexer.report import IndexReport, Progress, SilentProgress
 from retrieval.arguments import check_paths
@@ -95,6 +97,7 @@ def index_folders(
         precision=precision,
         encoder=encoder,
         catalog=catalog,
+        shared=True,
     )
     with writing as index, warnings.catch_warnings():
         # Pillow warns of oddities in files that it reads all the same.
@@ -165,6 +168,9 @@ class _Run:
         return False
 
     def _examine(self, target: Target) -> Survey:
+        queue = self._catalog.work_queue(target.root.id, target.below)
+        if queue is not None:
+            queue.forget_unclaimed()
         known = self._catalog.known_files(target.root.id, target.below)
         exclusions = exclusions_of(target.root, self._exclude, self._catalog.removed())
         is_elsewhere = target.root.path in self._elsewhere
@@ -186,32 +192,64 @@ class _Run:
             lambda: self._index.encoder.preprocessing,
             self._decoders,
         )
-        writer = BatchWriter(
-            self._index, target.root, seen.known, loader.load_again, self._disks, self.summary
-        )
-        is_video = [kind_of(file.path) == VIDEO for file in differences.to_read]
-        pictures = [f for f, video in zip(differences.to_read, is_video, strict=True) if not video]
-        loaded = batches(loader.load(pictures), BATCH_SIZE)
-        for batch in self._backend.encode(loaded):
+        with closing(self._work(target, differences.to_read)) as work:
+            writer = BatchWriter(
+                self._index,
+                target.root,
+                seen.known,
+                loader.load_again,
+                self._disks,
+                self.summary,
+                work,
+            )
+            videos = VideoIntake(
+                self._index,
+                target.root,
+                seen.known,
+                self._backend,
+                writer,
+                self._decoders,
+                self._stop,
+            )
+            for files in work.rounds():
+                self._read(files, loader, writer, videos, work)
+        return writer.moved_ids
+
+    def _work(self, target: Target, files: Sequence[ScannedFile]) -> Work:
+        queue = self._catalog.work_queue(target.root.id, target.below)
+        return OwnWork(files) if queue is None else SharedWork(queue, files, self._stop)
+
+    def _read(
+        self,
+        files: Iterable[ScannedFile],
+        loader: Loader,
+        writer: BatchWriter,
+        videos: VideoIntake,
+        work: Work,
+    ) -> None:
+        """Pictures, batch by batch, and then the videos among the files."""
+        later: list[ScannedFile] = []
+
+        def pictures() -> Iterator[ScannedFile]:
+            for file in files:
+                if kind_of(file.path) == VIDEO:
+                    later.append(file)
+                else:
+                    yield file
+
+        for batch in self._backend.encode(batches(loader.load(pictures()), BATCH_SIZE)):
             if self._stop.is_set():
                 raise KeyboardInterrupt
             writer.write(batch)
             self._progress.advance(len(batch.files))
-        videos = VideoIntake(
-            self._index,
-            target.root,
-            seen.known,
-            self._backend,
-            writer,
-            self._decoders,
-            self._stop,
-        )
-        for file in compress(differences.to_read, is_video):
+        for file in later:
             if self._stop.is_set():
                 raise KeyboardInterrupt
             videos.take(file)
+            if work.is_shared:
+                with self._catalog.transaction() as change:
+                    work.finish(change, [file.path])
             self._progress.advance(1)
-        return writer.moved_ids
 
     def _note_scan_failures(self, seen: Survey) -> None:
         known = seen.known
@@ -237,21 +275,30 @@ class _Run:
     def _forget(self, seen: Survey, moved_ids: set[int]) -> None:
         target, differences = seen.target, seen.differences
         lost = {id_: path for path, id_ in differences.vanished.items() if id_ not in moved_ids}
-        # Those that moved in another folder of this run stand under another path by now.
-        present = self._catalog.file_paths(list(lost))
-        gone = [
-            id_
-            for id_, path in lost.items()
-            if id_ in present and present[id_] == target.root.path / path
-        ]
+        gone = self._still_gone(target, lost)
         if not gone and not differences.mended:
             return
         with self._catalog.transaction() as change:
+            if self._catalog.is_on_server:
+                # Others may have moved some a moment ago; now they have to wait.
+                gone = self._still_gone(target, lost)
             item_ids = change.remove_files(gone)
             change.forget_failures(target.root.id, differences.mended)
         if gone:
             self._index.patch_tokens.remove(item_ids)
         self.summary.removed += len(gone)
+
+    def _still_gone(self, target: Target, lost: Mapping[int, str]) -> list[int]:
+        """Those of the files that are still known under the paths where they are not.
+
+        What moved, in another folder of this run or in another process, is not.
+        """
+        present = self._catalog.file_paths(list(lost))
+        return [
+            id_
+            for id_, path in lost.items()
+            if id_ in present and present[id_] == target.root.path / path
+        ]
 
     def _restore_tokens(self, folders: Sequence[Path]) -> None:
         # On a server they are written with their rows.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TypeVar
 
@@ -18,6 +18,7 @@ from indexer.pipeline.offline import Mounts
 from indexer.pipeline.read import LoadedFile
 from indexer.pipeline.scan import ScannedFile
 from indexer.pipeline.targets import is_populated
+from indexer.pipeline.work import OwnWork, Work
 from indexer.report import IndexReport
 from retrieval.catalog import (
     FileFacts,
@@ -45,10 +46,21 @@ def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield batch
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """A batch as it is to be written; `outdated` are ids of items that have another content now."""
+
+    settled: list[LoadedFile]
+    decoded: list[LoadedFile]
+    encoding: ImageEncoding | None
+    outdated: set[int]
+
+
 class BatchWriter:
     """Writes batches of one root. Counts what it does in the summary.
 
     `load_again` decodes a file whose content is no longer in the catalogue when its turn comes.
+    `work` says which files are still ours to write; without it all are.
     """
 
     def __init__(
@@ -59,6 +71,7 @@ class BatchWriter:
         load_again: Callable[[ScannedFile], LoadedFile],
         disks: Mounts,
         summary: IndexReport,
+        work: Work | None = None,
     ) -> None:
         self._index = index
         self._catalog = index.catalog
@@ -67,33 +80,54 @@ class BatchWriter:
         self._load_again = load_again
         self._disks = disks
         self._summary = summary
+        self._work = work or OwnWork(())
+        self._ids_now: dict[str, int] = {}
         self._moved_ids: set[int] = set()
 
     def write(self, batch: EncodedBatch) -> None:
         """Write rows, vectors and failures in one transaction."""
         self._summary.encoded += batch.count
-        settled = self._settle(batch.files)
-        decoded = [loaded for loaded in settled if loaded.items]
-        encoding = self._encoding_of(decoded, batch)
-        # Before the commit: old tokens beside a new vector would give wrong answers.
-        outdated = self._outdated_ids(settled)
-        if outdated:
-            self._index.patch_tokens.remove(sorted(outdated))
-        copies: list[tuple[int, int]] = []
+        # Where others write too, what is there is looked at when they have to wait.
+        plan = None if self._work.is_shared else self._plan(batch, batch.files)
         with self._catalog.transaction() as change:
-            ids = self._add(change, decoded, encoding)
-            is_put = self._put_tokens(change, ids, encoding)
-            for loaded in settled:
+            ours = self._work.finish(change, [loaded.file.path for loaded in batch.files])
+            if plan is None:
+                plan = self._plan_beside_others(batch, ours)
+            ids = self._add(change, plan.decoded, plan.encoding)
+            is_put = self._put_tokens(change, ids, plan.encoding)
+            copies: list[tuple[int, int]] = []
+            for loaded in plan.settled:
                 if loaded.failure is not None:
                     self._fail(change, loaded, loaded.failure)
                 elif loaded.known_ids:
                     copies += self._reuse(change, loaded)
         # After the commit: tokens without a row would be wrong, a row without tokens is slow.
+        encoding = plan.encoding
         if encoding is not None and encoding.patch_tokens is not None and not is_put:
             self._index.patch_tokens.put(ids, encoding.patch_tokens)
         for source, copy in copies:
-            if source not in outdated:
+            if source not in plan.outdated:
                 self._index.patch_tokens.copy(source, copy)
+
+    def _plan(self, batch: EncodedBatch, files: Sequence[LoadedFile]) -> _Plan:
+        """What is to be written of a batch; drops the patch tokens of what changed.
+
+        Before the commit, since old tokens beside a new vector would give wrong answers.
+        """
+        settled = self._settle(files)
+        decoded = [loaded for loaded in settled if loaded.items]
+        plan = _Plan(
+            settled, decoded, self._encoding_of(decoded, batch), self._outdated_ids(settled)
+        )
+        if plan.outdated:
+            self._index.patch_tokens.remove(sorted(plan.outdated))
+        return plan
+
+    def _plan_beside_others(self, batch: EncodedBatch, ours: set[str]) -> _Plan:
+        """The same for the files that are ours, as they stand now and not before the run."""
+        own = [loaded for loaded in batch.files if loaded.file.path in ours]
+        self._ids_now = self._catalog.file_ids_at(self._root.id, sorted(ours))
+        return self._plan(batch, own)
 
     @property
     def summary(self) -> IndexReport:
@@ -233,7 +267,9 @@ class BatchWriter:
         self._summary.failed += 1
 
     def _own_id(self, loaded: LoadedFile) -> int | None:
-        """The file that stood under this path before the run."""
+        """The file that stood under this path before the run, or now where others write too."""
+        if self._work.is_shared:
+            return self._ids_now.get(loaded.file.path)
         before = self._known.get(loaded.file.path)
         return before.file_id if before is not None else None
 

@@ -39,6 +39,7 @@ from retrieval.storage.catalog_url import CatalogUrl
 
 if TYPE_CHECKING:
     from retrieval.catalog.postgres.patch_tokens import ServerPatchTokens
+    from retrieval.catalog.postgres.work_queue import WorkQueue
 
 # Looking through so much takes a fifth of a second, which any run that writes can spend.
 _QUICKLY_CHECKED_BYTES = 64 * 2**20
@@ -124,7 +125,7 @@ class Catalog(ItemReading, EmbeddingReading, ContentReading, SavedSearches, Mark
         from retrieval.catalog.migrations import migrate
 
         with self._database.errors():
-            migrate(self._engine, self._version)
+            migrate(self._database, self._version)
         self._version = SCHEMA_VERSION
 
     # -- writing ------------------------------------------------------------------------------
@@ -160,6 +161,13 @@ class Catalog(ItemReading, EmbeddingReading, ContentReading, SavedSearches, Mark
     def patch_tokens(self, fingerprint: str) -> ServerPatchTokens | None:
         """The patch tokens of an encoder where the catalogue keeps them; None for a file."""
         return self._database.patch_tokens(fingerprint)
+
+    def work_queue(self, root_id: int, below: str = "") -> WorkQueue | None:
+        """What is to be read at or below a path of a root, shared out among all who index.
+
+        None for a file, to which one writes.
+        """
+        return self._database.work_queue(root_id, below)
 
     # -- what it is ---------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from retrieval.storage.patch_tokens import Tokens
 
 if TYPE_CHECKING:
     from retrieval.catalog.postgres.patch_tokens import ServerPatchTokens
+    from retrieval.catalog.postgres.work_queue import WorkQueue
 
 
 class Database(Protocol):
@@ -103,6 +104,10 @@ class Database(Protocol):
         self, connection: Connection, statement: str, values: Sequence[Any]
     ) -> list[tuple[Any, ...]]:
         """What a statement in SQL finds, its values in the places of its question marks."""
+        ...
+
+    def work_queue(self, root_id: int, below: str) -> WorkQueue | None:
+        """What is to be read there, shared out among all who index; None where only one may."""
         ...
 
     def complaints(self, connection: Connection, *, quickly: bool) -> list[str]:

@@ -94,10 +94,10 @@ class ItemReading(CatalogBase):
             files.c.size_bytes,
             files.c.mtime_ns,
             files.c.facts_version,
-        ).where(files.c.root_id == root_id, _is_below(files.c.path, below))
+        ).where(files.c.root_id == root_id, is_below(files.c.path, below))
         failure_query = select(
             failures.c.path, failures.c.size_bytes, failures.c.mtime_ns, failures.c.kind
-        ).where(failures.c.root_id == root_id, _is_below(failures.c.path, below))
+        ).where(failures.c.root_id == root_id, is_below(failures.c.path, below))
         with self._reading() as connection:
             for path, size, mtime, kind in connection.execute(failure_query):
                 known[path] = KnownFile(size, mtime, None, kind)
@@ -131,6 +131,19 @@ class ItemReading(CatalogBase):
                 file_id, path, size, mtime, content = file
                 ids = tuple(row[5] for row in rows)
                 found.append(StoredFile(file_id, path, size, mtime, bytes(content), ids))
+        return found
+
+    def file_ids_at(self, root_id: int, paths: Sequence[str]) -> dict[str, int]:
+        """The files at these paths of a root, by path; one that is not known is left out."""
+        found: dict[str, int] = {}
+        with self._reading() as connection:
+            for chunk in chunks(list(paths), IDS_A_STATEMENT):
+                rows = connection.execute(
+                    select(files.c.path, files.c.id).where(
+                        files.c.root_id == root_id, files.c.path.in_(chunk)
+                    )
+                )
+                found.update((row[0], row[1]) for row in rows)
         return found
 
     def file_paths(self, file_ids: Sequence[int]) -> dict[int, Path]:
@@ -226,7 +239,7 @@ class ItemReading(CatalogBase):
                 conditions.append(files.c.root_id == root.id)
             elif root.path in folder.parents:
                 below = folder.relative_to(root.path).as_posix()
-                conditions.append(and_(files.c.root_id == root.id, _is_below(files.c.path, below)))
+                conditions.append(and_(files.c.root_id == root.id, is_below(files.c.path, below)))
         return self._ids(
             select(items.c.id)
             .join(files, files.c.id == items.c.file_id)
@@ -301,7 +314,7 @@ _ITEMS = (
 )
 
 
-def _is_below(column: Any, below: str) -> ColumnElement[bool]:
+def is_below(column: Any, below: str) -> ColumnElement[bool]:
     """True for the path itself and all that lies below it; for every path where it is empty."""
     if below in ("", "."):
         return column.is_not(None)  # type: ignore[no-any-return]

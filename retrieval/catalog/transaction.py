@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select, update
@@ -45,8 +45,12 @@ from retrieval.catalog.schema import (
 from retrieval.catalog.upsert import upsert
 from retrieval.encoders.base import Vectors
 from retrieval.encoders.space import EmbeddingSpace
+from retrieval.errors import EncoderMismatchError
 from retrieval.images.facts import ImageMetadata
 from retrieval.storage.patch_tokens import Tokens
+
+if TYPE_CHECKING:
+    from retrieval.catalog.postgres.work_queue import WorkQueue
 
 # SQLite's default bound on the host parameters of one statement is 32,766; stay far below it.
 _KEYS_A_STATEMENT = 10_000
@@ -71,16 +75,27 @@ class WriteTransaction:
         self._put_info("generation", str(self.generation))
 
     def set_encoder(self, encoder: EmbeddingSpace) -> None:
-        """Bind an index that has no vectors yet to the space of those that are to come."""
+        """Bind an index that has no vectors yet to the space of those that are to come.
+
+        Raises EncoderMismatchError where it is bound to another.
+        """
         row = {
             "id": self._space,
             "name": encoder.name,
             "dim": encoder.dim,
             "fingerprint": encoder.fingerprint,
         }
-        statement = select(spaces.c.id).where(spaces.c.id == self._space)
-        if self._connection.execute(statement).scalar_one_or_none() is None:
+        statement = select(spaces.c.name, spaces.c.dim, spaces.c.fingerprint).where(
+            spaces.c.id == self._space
+        )
+        found = self._connection.execute(statement).one_or_none()
+        if found is None:
             self._connection.execute(insert(spaces), [row])
+        elif not EmbeddingSpace(*found).is_same(encoder):
+            # Another process has begun the same index meanwhile.
+            raise EncoderMismatchError(
+                f"The index was made with the model {found.name}.", model=encoder.name
+            )
 
     def begin_space(self, space: EmbeddingSpace) -> int:
         """Begin to move to another space, or go on with it; returns its id.
@@ -140,6 +155,10 @@ class WriteTransaction:
         Returns False where a file beside it keeps them.
         """
         return self._database.put_patch_tokens(self._connection, fingerprint, ids, tokens)
+
+    def finish_work(self, queue: WorkQueue, paths: Sequence[str]) -> set[str]:
+        """Take files out of a queue; returns those that whoever claimed them may write."""
+        return queue.finish(self._connection, paths)
 
     def set_disks(self, folders: Sequence[Path]) -> None:
         """Remember which folders lie on disks of their own."""

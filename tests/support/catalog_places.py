@@ -6,6 +6,7 @@ from itertools import count
 from pathlib import Path
 from typing import Protocol
 
+from hypothesis import settings
 from sqlalchemy import delete, insert
 
 from retrieval.catalog.postgres.database import PostgresDatabase
@@ -23,6 +24,11 @@ class CatalogPlaces(Protocol):
     def fresh(self) -> Path | CatalogUrl:
         """A place without a catalogue, or with an empty one; what was there before is gone."""
         ...
+
+
+def examples(places: CatalogPlaces, most: int) -> settings:
+    """How many examples a test tries: fewer on a server, where each takes many round trips."""
+    return settings(max_examples=most // 10 if places.is_server else most, deadline=None)
 
 
 class SqlitePlaces:

@@ -14,20 +14,25 @@ from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, Engine, update
 
+from retrieval.catalog.base import read_info
+from retrieval.catalog.database import Database
 from retrieval.catalog.schema import SCHEMA_VERSION, info
 from retrieval.catalog.sqlite.backup import copy_catalog
 
 logger = logging.getLogger(__name__)
 
 
-def migrate(engine: Engine, version: int) -> None:
+def migrate(database: Database, version: int) -> None:
     """Bring a catalogue of `version` to the present one in one transaction.
 
     For the process that holds the writer lock. An SQLite file is copied first, to
-    `catalog.vN.sqlite` beside it; the copy stays.
+    `catalog.vN.sqlite` beside it; the copy stays. On a server, one process does it, and others
+    that would wait until it is done.
     """
-    kept = _keep_copy(engine, version)
-    with engine.begin() as connection:
+    kept = _keep_copy(database.engine, version)
+    with database.engine.begin() as connection:
+        database.lock_making(connection)
+        version = int(read_info(connection, "schema_version") or version)
         for number in range(version + 1, SCHEMA_VERSION + 1):
             take_step(connection, number)
         connection.execute(

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, create_engine, inspect, make_url, select
+from sqlalchemy import Connection, Engine, create_engine, inspect, make_url, select
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
+from retrieval.catalog.filters import Expressions
 from retrieval.catalog.full_text import FullText, Rows
 from retrieval.catalog.postgres import full_text
 from retrieval.catalog.postgres.errors import as_mmsearch_error
@@ -22,6 +23,7 @@ from retrieval.storage.patch_tokens import Tokens
 
 if TYPE_CHECKING:
     from retrieval.catalog.postgres.patch_tokens import ServerPatchTokens
+    from retrieval.catalog.postgres.work_queue import WorkQueue
 
 # Any numbers that others are not likely to lock in the same database.
 MAKING, WRITING = 0x6D6D7331, 0x6D6D7332
@@ -56,8 +58,8 @@ class PostgresDatabase:
             # Values may be of files and of questions; they are for nobody's log.
             hide_parameters=True,
         )
-        self.reading = self.engine.execution_options(isolation_level="REPEATABLE READ")
-        self.expressions = PostgresExpressions(self._places)
+        self.reading: Engine = self.engine.execution_options(isolation_level="REPEATABLE READ")
+        self.expressions: Expressions = PostgresExpressions(self._places)
         self._url = url
 
     @contextmanager
@@ -154,6 +156,12 @@ class PostgresDatabase:
         mine = statement.replace(_SQLITE_IDS, _POSTGRES_IDS)
         mine = mine.replace("%", "%%").replace("?", "%s")
         return [tuple(row) for row in connection.exec_driver_sql(mine, tuple(values))]
+
+    def work_queue(self, root_id: int, below: str) -> WorkQueue:
+        """See `Database`."""
+        from retrieval.catalog.postgres.work_queue import WorkQueue
+
+        return WorkQueue(self, root_id, below)
 
     def complaints(self, connection: Connection, *, quickly: bool) -> list[str]:
         """None: whether its files are sound is the server's own business."""

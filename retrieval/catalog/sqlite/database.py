@@ -113,6 +113,9 @@ class SqliteDatabase:
         """See `Database`."""
         return [tuple(row) for row in connection.exec_driver_sql(statement, tuple(values))]
 
+    def work_queue(self, root_id: int, below: str) -> None:
+        """See `Database`."""
+
     def complaints(self, connection: Connection, *, quickly: bool) -> list[str]:
         """See `Database`. Quickly means without comparing tables and their indexes."""
         check = "quick_check" if quickly else "integrity_check"

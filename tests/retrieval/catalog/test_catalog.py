@@ -25,7 +25,7 @@ from retrieval.catalog import Catalog, KnownFile
 from retrieval.encoders.space import EmbeddingSpace
 from retrieval.errors import CatalogError, IndexMissingError
 from retrieval.storage.catalog_url import CatalogUrl
-from tests.support.catalog_places import CatalogPlaces
+from tests.support.catalog_places import CatalogPlaces, examples
 from tests.support.rows import bound_catalog, picture, pictures
 
 DIM = 4
@@ -198,19 +198,19 @@ def test_a_large_number_of_rows_can_be_asked_for_at_once(catalog: Catalog) -> No
     assert catalog.count_items() == 0
 
 
-@settings(max_examples=30, deadline=None)
-@given(paths=st.lists(file_paths, unique=True, min_size=1, max_size=12), data=st.data())
-def test_what_lies_below_a_folder_is_found_whatever_the_names(
-    places: CatalogPlaces, paths: list[str], data: st.DataObject
-) -> None:
-    with bound_catalog(places.fresh()) as catalog:
-        ids = dict(zip(paths, add(catalog, Path("/r"), *paths), strict=True))
-        chosen = data.draw(st.sampled_from(paths))
-        for below in {chosen, *[str(parent) for parent in Path(chosen).parents]}:
-            expected = {p for p in paths if below in (".", p) or p.startswith(below + "/")}
-            assert set(catalog.known_files(catalog.roots()[0].id, below)) == expected
-            within = catalog.ids_within(Path(posixpath.join("/r", below)))
-            assert sorted(ids[path] for path in expected) == within.tolist()
+def test_what_lies_below_a_folder_is_found_whatever_the_names(places: CatalogPlaces) -> None:
+    @given(paths=st.lists(file_paths, unique=True, min_size=1, max_size=12), data=st.data())
+    def check(paths: list[str], data: st.DataObject) -> None:
+        with bound_catalog(places.fresh()) as catalog:
+            ids = dict(zip(paths, add(catalog, Path("/r"), *paths), strict=True))
+            chosen = data.draw(st.sampled_from(paths))
+            for below in {chosen, *[str(parent) for parent in Path(chosen).parents]}:
+                expected = {p for p in paths if below in (".", p) or p.startswith(below + "/")}
+                assert set(catalog.known_files(catalog.roots()[0].id, below)) == expected
+                within = catalog.ids_within(Path(posixpath.join("/r", below)))
+                assert sorted(ids[path] for path in expected) == within.tolist()
+
+    examples(places, 60)(check)()
 
 
 class CatalogueAndCopy(RuleBasedStateMachine):
@@ -283,5 +283,5 @@ class CatalogueAndCopy(RuleBasedStateMachine):
 def test_any_sequence_of_changes_is_shown_and_can_be_followed(places: CatalogPlaces) -> None:
     run_state_machine_as_test(
         lambda: CatalogueAndCopy(places),
-        settings=settings(max_examples=20, stateful_step_count=12, deadline=None),
+        settings=settings(examples(places, 30), stateful_step_count=15),
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from retrieval.catalog import Catalog, Item, QuickReader
@@ -18,7 +18,7 @@ from retrieval.catalog.filters import distance_km
 from retrieval.images.facts import ImageMetadata
 from retrieval.query import filters as f
 from retrieval.query.places import country_at
-from tests.support.catalog_places import CatalogPlaces
+from tests.support.catalog_places import CatalogPlaces, examples
 from tests.support.filters import filters, latitudes, longitudes, times
 from tests.support.rows import bound_catalog, picture
 
@@ -122,67 +122,71 @@ def has_pattern(filter_: f.Filter) -> bool:
     )
 
 
-@settings(max_examples=80, deadline=None)
-@given(
-    drawn=st.lists(
-        pictures, min_size=1, max_size=8, unique_by=lambda picture: "/".join(picture[0])
-    ),
-    asked=st.lists(filters.filter(lambda one: not has_pattern(one)), min_size=1, max_size=6),
-)
-def test_a_filter_finds_what_it_says_in_both_readers(
-    places: CatalogPlaces,
-    drawn: list[tuple[list[str], ImageMetadata, tuple[float, float] | None, int, int]],
-    asked: list[f.Filter],
-) -> None:
-    where = places.fresh()
-    with bound_catalog(where) as catalog, QuickReader.open(where) as reader:
-        with catalog.transaction() as change:
-            for number, root in enumerate(("/a", "/b/c")):
-                mine = drawn[number::2]
-                added = [
-                    picture("/".join(names), number, width, height, None, in_place(known, where))
-                    for names, known, where, width, height in mine
-                ]
-                vectors = np.ones((len(mine), 4), np.float32) / 2
-                change.add_files(change.add_root(Path(root)).id, added, vectors)
-        items = catalog.items(catalog.item_ids().tolist())
-        for filter_ in asked:
-            expected = [id_ for id_, item in sorted(items.items()) if fits(filter_, item)]
-            assert catalog.ids_matching(filter_).tolist() == expected
-            assert reader.ids_matching(filter_).tolist() == expected
-
-
-@settings(deadline=None, max_examples=50)
-@given(
-    latitude=latitudes,
-    longitude=longitudes,
-    radius_km=st.floats(0.01, 5000),
-    bearing=st.floats(0, 360),
-)
-def test_a_circle_holds_what_is_a_little_nearer_than_its_radius(
-    places: CatalogPlaces, latitude: float, longitude: float, radius_km: float, bearing: float
-) -> None:
-    """Every direction, over the poles and the date line too: the box around it is wide enough."""
-    reach = 0.999 * radius_km / 6371.0088
-    north, turn = math.radians(latitude), math.radians(bearing)
-    there = math.asin(
-        max(-1, min(1, math.sin(north) * math.cos(reach)
-        + math.cos(north) * math.sin(reach) * math.cos(turn)))
-    )  # fmt: skip
-    east = math.radians(longitude) + math.atan2(
-        math.sin(turn) * math.sin(reach) * math.cos(north),
-        math.cos(reach) - math.sin(north) * math.sin(there),
+def test_a_filter_finds_what_it_says_in_both_readers(places: CatalogPlaces) -> None:
+    @given(
+        drawn=st.lists(
+            pictures, min_size=1, max_size=8, unique_by=lambda picture: "/".join(picture[0])
+        ),
+        asked=st.lists(filters.filter(lambda one: not has_pattern(one)), min_size=1, max_size=6),
     )
-    where = (math.degrees(there), (math.degrees(east) + 180) % 360 - 180)
-    with bound_catalog(places.fresh()) as catalog:
-        with catalog.transaction() as change:
-            known = in_place(ImageMetadata(), where)
-            change.add_files(
-                change.add_root(Path("/r")).id,
-                [picture("a.jpg", metadata=known)],
-                np.ones((1, 4), np.float32) / 2,
-            )
-        assert len(catalog.ids_matching(f.Near(latitude, longitude, radius_km))) == 1
+    def check(
+        drawn: list[tuple[list[str], ImageMetadata, tuple[float, float] | None, int, int]],
+        asked: list[f.Filter],
+    ) -> None:
+        where = places.fresh()
+        with bound_catalog(where) as catalog, QuickReader.open(where) as reader:
+            with catalog.transaction() as change:
+                for number, root in enumerate(("/a", "/b/c")):
+                    mine = drawn[number::2]
+                    added = [
+                        picture(
+                            "/".join(names), number, width, height, None, in_place(known, where)
+                        )
+                        for names, known, where, width, height in mine
+                    ]
+                    vectors = np.ones((len(mine), 4), np.float32) / 2
+                    change.add_files(change.add_root(Path(root)).id, added, vectors)
+            items = catalog.items(catalog.item_ids().tolist())
+            for filter_ in asked:
+                expected = [id_ for id_, item in sorted(items.items()) if fits(filter_, item)]
+                assert catalog.ids_matching(filter_).tolist() == expected
+                assert reader.ids_matching(filter_).tolist() == expected
+
+    examples(places, 150)(check)()
+
+
+def test_a_circle_holds_what_is_a_little_nearer_than_its_radius(places: CatalogPlaces) -> None:
+    """Every direction, over the poles and the date line too: the box around it is wide enough."""
+
+    @given(
+        latitude=latitudes,
+        longitude=longitudes,
+        radius_km=st.floats(0.01, 5000),
+        bearing=st.floats(0, 360),
+    )
+    def check(latitude: float, longitude: float, radius_km: float, bearing: float) -> None:
+        reach = 0.999 * radius_km / 6371.0088
+        north, turn = math.radians(latitude), math.radians(bearing)
+        there = math.asin(
+            max(-1, min(1, math.sin(north) * math.cos(reach)
+            + math.cos(north) * math.sin(reach) * math.cos(turn)))
+        )  # fmt: skip
+        east = math.radians(longitude) + math.atan2(
+            math.sin(turn) * math.sin(reach) * math.cos(north),
+            math.cos(reach) - math.sin(north) * math.sin(there),
+        )
+        where = (math.degrees(there), (math.degrees(east) + 180) % 360 - 180)
+        with bound_catalog(places.fresh()) as catalog:
+            with catalog.transaction() as change:
+                known = in_place(ImageMetadata(), where)
+                change.add_files(
+                    change.add_root(Path("/r")).id,
+                    [picture("a.jpg", metadata=known)],
+                    np.ones((1, 4), np.float32) / 2,
+                )
+            assert len(catalog.ids_matching(f.Near(latitude, longitude, radius_km))) == 1
+
+    examples(places, 100)(check)()
 
 
 def test_the_road_from_paris_to_london_is_as_long_as_it_is() -> None:

@@ -17,7 +17,7 @@ from retrieval.catalog import Catalog, QuickReader
 from retrieval.catalog.full_text import as_document, as_words
 from retrieval.images.facts import ImageMetadata
 from retrieval.storage.catalog_url import CatalogUrl
-from tests.support.catalog_places import CatalogPlaces
+from tests.support.catalog_places import CatalogPlaces, examples
 from tests.support.old_catalogs import to_version_1
 from tests.support.rows import bound_catalog, picture
 
@@ -135,22 +135,22 @@ def test_words_of_a_program_are_no_keywords(catalog: Catalog) -> None:
     assert (found(catalog, "ship"), found(catalog, "harbour")) == ([], [3])
 
 
-@settings(max_examples=40, deadline=None)
-@given(caption=st.text(max_size=30), word=st.text(max_size=30))
-def test_no_text_breaks_the_tables_or_a_question(
-    places: CatalogPlaces, caption: str, word: str
-) -> None:
-    clean = caption.encode("utf-8", "replace").decode()
-    with bound_catalog(places.fresh()) as catalog:
-        with catalog.transaction() as change:
-            root = change.add_root(Path("/r"))
-            one = picture("x.jpg", metadata=ImageMetadata(caption=f"{clean} lighthouse"))
-            change.add_files(root.id, [one], np.eye(4, dtype=np.float32)[:1])
-        assert catalog.full_text.ids_with("lighthouse", 5).tolist() in ([1], [])
-        catalog.full_text.ids_with(word, 5)
-        catalog.full_text.names_with_words(word, 5)
-        catalog.full_text.names_with_part(word, 5)
-        assert catalog.check_integrity() == []
+def test_no_text_breaks_the_tables_or_a_question(places: CatalogPlaces) -> None:
+    @given(caption=st.text(max_size=30), word=st.text(max_size=30))
+    def check(caption: str, word: str) -> None:
+        clean = caption.encode("utf-8", "replace").decode()
+        with bound_catalog(places.fresh()) as catalog:
+            with catalog.transaction() as change:
+                root = change.add_root(Path("/r"))
+                one = picture("x.jpg", metadata=ImageMetadata(caption=f"{clean} lighthouse"))
+                change.add_files(root.id, [one], np.eye(4, dtype=np.float32)[:1])
+            assert catalog.full_text.ids_with("lighthouse", 5).tolist() in ([1], [])
+            catalog.full_text.ids_with(word, 5)
+            catalog.full_text.names_with_words(word, 5)
+            catalog.full_text.names_with_part(word, 5)
+            assert catalog.check_integrity() == []
+
+    examples(places, 60)(check)()
 
 
 @settings(deadline=None)

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.dialects import sqlite
 
@@ -17,7 +17,7 @@ from retrieval.catalog.items import _ITEMS
 from retrieval.catalog.schema import items
 from retrieval.catalog.sqlite import quick_reader
 from retrieval.images.facts import ImageMetadata
-from tests.support.catalog_places import CatalogPlaces
+from tests.support.catalog_places import CatalogPlaces, examples
 from tests.support.rows import bound_catalog, picture
 
 EYE = np.eye(4, dtype=np.float32)
@@ -59,25 +59,25 @@ def test_the_quick_reader_asks_what_the_whole_catalogue_asks() -> None:
     assert parts(whole) == parts(quick_reader._ITEMS)
 
 
-@settings(max_examples=30, deadline=None)
-@given(facts=st.lists(metadata, min_size=1, max_size=4), later=metadata)
-def test_facts_are_read_back_by_both_readers(
-    places: CatalogPlaces, facts: list[ImageMetadata], later: ImageMetadata
-) -> None:
-    where = places.fresh()
-    with bound_catalog(where) as catalog, QuickReader.open(where) as reader:
-        with catalog.transaction() as change:
-            root = change.add_root(Path("/r"))
-            added = [picture(f"{n}.jpg", n, metadata=own) for n, own in enumerate(facts)]
-            ids = change.add_files(root.id, added, EYE[: len(facts)])
-        assert [catalog.items(ids)[id_].metadata for id_ in ids] == facts
-        assert reader.items(ids) == catalog.items(ids)
-        # The file was read again, and says something else of itself.
-        (file_id,) = catalog.file_ids_of(ids[:1])
-        with catalog.transaction() as change:
-            change.touch_file(file_id, replace(added[0][0], mtime_ns=99), later)
-        assert catalog.items(ids)[ids[0]].metadata == later
-        assert reader.items(ids) == catalog.items(ids)
+def test_facts_are_read_back_by_both_readers(places: CatalogPlaces) -> None:
+    @given(facts=st.lists(metadata, min_size=1, max_size=4), later=metadata)
+    def check(facts: list[ImageMetadata], later: ImageMetadata) -> None:
+        where = places.fresh()
+        with bound_catalog(where) as catalog, QuickReader.open(where) as reader:
+            with catalog.transaction() as change:
+                root = change.add_root(Path("/r"))
+                added = [picture(f"{n}.jpg", n, metadata=own) for n, own in enumerate(facts)]
+                ids = change.add_files(root.id, added, EYE[: len(facts)])
+            assert [catalog.items(ids)[id_].metadata for id_ in ids] == facts
+            assert reader.items(ids) == catalog.items(ids)
+            # The file was read again, and says something else of itself.
+            (file_id,) = catalog.file_ids_of(ids[:1])
+            with catalog.transaction() as change:
+                change.touch_file(file_id, replace(added[0][0], mtime_ns=99), later)
+            assert catalog.items(ids)[ids[0]].metadata == later
+            assert reader.items(ids) == catalog.items(ids)
+
+    examples(places, 40)(check)()
 
 
 def video(path: str, content: int, moments: int) -> tuple[FileFacts, list[ItemFacts]]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import numpy as np
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import inspect, make_url
 
 from indexer import back_up, check_index, index_folders, remove_folder, repair_catalog
 from retrieval import SearchEngine
@@ -19,6 +20,7 @@ from retrieval.storage.index_dir import IndexDir
 from samples.photos import copy_photos
 from tests.support.postgres import PASSWORD
 from tests.support.program import mmsearch
+from tests.support.rows import bound_catalog, picture
 
 
 @pytest.fixture
@@ -136,3 +138,24 @@ def test_a_server_that_is_not_there_and_an_address_that_is_none_are_one_sentence
         with pytest.raises(CatalogError) as raised:
             CatalogUrl.parse(address)
         assert "hidden" not in str(raised.value)
+
+
+def test_a_catalogue_of_an_older_format_is_brought_to_the_present_one(postgres_url: str) -> None:
+    where = CatalogUrl.parse(postgres_url)
+    with bound_catalog(where) as catalog:
+        with catalog.transaction() as change:
+            root = change.add_root(Path("/r"))
+            (item_id,) = change.add_files(root.id, [picture("a.jpg")], np.eye(4)[:1])
+        present = inspect(catalog._engine).get_columns("marks")
+        with catalog._engine.begin() as connection:
+            # As version 4 had it.
+            connection.exec_driver_sql("DROP TABLE marks")
+            connection.exec_driver_sql("UPDATE info SET value = '4' WHERE key = 'schema_version'")
+    with pytest.raises(CatalogError, match="older format"):
+        Catalog.open(where)
+    with Catalog.create(where) as catalog:
+        columns = inspect(catalog._engine).get_columns("marks")
+        assert [column["name"] for column in columns] == [column["name"] for column in present]
+        with catalog.transaction() as change:
+            change.mark("a dog", [item_id], is_right=True)
+        assert catalog.marks("a dog") == {item_id: True}
