@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,7 +71,7 @@ class PostgresServer:
             dbname="postgres",
             autocommit=True,
         ) as connection:
-            connection.execute(statement)
+            connection.execute(statement.encode())
 
 
 @contextmanager
@@ -133,7 +134,7 @@ def _programs() -> Path | None:
     return max((path.parent for path in versions), default=None, key=lambda path: path.parent.name)
 
 
-def _server_user(folder: Path) -> dict[str, object]:
+def _server_user(folder: Path) -> dict[str, Any]:
     """How `subprocess` starts the server: by another user than root, which it refuses."""
     if os.geteuid() != 0:
         return {}
