@@ -15,8 +15,8 @@ Rows = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
 
 # In the order of `QuickReader.newest`.
 _NEWEST = """
-SELECT id, width_px, height_px, substr(taken_at, 1, 7) FROM items WHERE {where}
-ORDER BY coalesce(taken_at, '') DESC, id DESC
+SELECT id, width_px, height_px, substr(CAST(taken_at AS TEXT), 1, 7) FROM items WHERE {where}
+ORDER BY taken_at IS NULL, taken_at DESC, id DESC
 """
 
 
@@ -35,7 +35,7 @@ class Arrangement:
 
 def newest_first(rows: Rows, ids: NDArray[np.int64] | None = None) -> Arrangement:
     """Arrange the items with these ids, int64 (n,), or all. `rows` runs a statement in SQL."""
-    where, values = "1", tuple[str, ...]()
+    where, values = "TRUE", tuple[str, ...]()
     if ids is not None:
         where = "id IN (SELECT value FROM json_each(?))"
         values = (json.dumps(ids.tolist()),)
