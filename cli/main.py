@@ -50,13 +50,14 @@ COMMANDS = {
     "export": ("export", "Write vectors and facts for other programs."),
     "models": ("models", "List the models that can be used."),
     "eval": ("eval", "Measure how well captions find their pictures."),
+    "train-encoder": ("train_encoder", "Train the model itself on your own captions."),
     "train-reranker": ("train_reranker", "Train the reranker on your own captions."),
 }
 EPILOG = (
     "Exit codes: 0 done; 1 a general error, files failed under --strict, a line of `query -` was "
-    "no question, or `query` found nothing; 2 wrong usage, or no index yet; 3 the index was made "
-    "with another model; 4 unknown model; 5 another process is writing; 6 the catalogue cannot be "
-    "used; 7 the disk is full or fails; 130 interrupted."
+    "no question, `query` found nothing, or `train-encoder` made nothing better; 2 wrong usage, or "
+    "no index yet; 3 the index was made with another model; 4 unknown model; 5 another process is "
+    "writing; 6 the catalogue cannot be used; 7 the disk is full or fails; 130 interrupted."
 )
 
 

@@ -45,6 +45,8 @@ OF_ERRORS = {
     "no-reranker": "Train one with `mmsearch train-reranker`, or search with `--rerank off`.",
     "reranker-mismatch": "`mmsearch train-reranker` does that.",
     "no-tokens": "Train with `--model compact`.",
+    "heads-alone": "Train heads for it, `--what heads`.",
+    "output-exists": "Name another folder with --output.",
     "checkpoint": "Without --resume the training begins from the start.",
     "catalog-address": "Give it with --catalog, without quotes of its own.",
     "catalog-elsewhere": "Use another --index-dir for a catalogue on a server.",

@@ -58,7 +58,8 @@ def upgrade_index(
     Until then it answers with the one that it has, also where this is cut off; called again, it
     goes on. `encoder` is for an encoder object of one's own. Pictures that cannot be read keep the
     index where it is, unless they are to be left behind: they are then forgotten, and a later
-    indexing run finds those that are there again. Does nothing where the index has that model.
+    indexing run finds those that are there again. Does nothing where the index has that model, and
+    encodes nothing where the model differs in how it reads words alone.
 
     Raises IndexMissingError where nothing is indexed, UnknownModelError where there is no such
     model, IndexBusyError while another process writes, StorageError where the disk is full.
@@ -73,7 +74,12 @@ def upgrade_index(
             )
         total = catalog.count_items()
         if target.space.is_same(made_by):
-            return UpgradeReport(made_by.name, made_by.name, 0, total, 0, moved=False)
+            renamed = target.space.name != made_by.name
+            if renamed:
+                # Another text tower, or heads after it: the pictures' vectors are the same.
+                with catalog.transaction() as change:
+                    change.rename_space(target.space.name)
+            return UpgradeReport(made_by.name, target.space.name, 0, total, 0, moved=renamed)
         with catalog.transaction() as change:
             space_id = change.begin_space(target.space)
         names = (made_by.name, target.space.name)

@@ -46,6 +46,7 @@ def test_the_built_in_model_indexes_reranks_and_explains(photos: Path, tmp_path:
         (["models", "--all"], "clip"),
         (["query", "a cat", "--rerank", "coca_ViT-B-32/laion2b_s13b_b90k"], "clip"),
         (["query", "a cat", "--rerank", "blip"], "blip"),
+        (["index", "PHOTOS", "--model", "vit-bert:google/vit-base-patch16-224+b"], "vit-bert"),
         (["train-reranker", "CAPTIONS", "--images", "PHOTOS"], "export"),
         (["serve"], "web"),
         (["mcp"], "mcp"),

@@ -19,6 +19,7 @@ from cli.output.stage_progress import StageBar
     help="The folder that the captions name pictures in.",
 )
 @click.option("--split", metavar="NAME", help="Keep to one split of the captions, such as train.")
+@click.option("--model", metavar="NAME", help="The model to train it for; see `mmsearch models`.")
 @click.option(
     "--epochs",
     default=10,
@@ -33,15 +34,18 @@ def command(
     captions: Path,
     images: Path,
     split: str | None,
+    model: str | None,
     epochs: int,
     resume: bool,
 ) -> None:
-    """Train the compact model's reranker on pictures with CAPTIONS.
+    """Train a reranker for the index on pictures with CAPTIONS.
+
+    It looks at patch tokens, which the built-in model and `vit-bert:` models give.
 
     A fifth of the pictures is held out. The new reranker is put beside the index and used from
     then on only if it finds their captions' pictures at least as well as the one before.
     """
-    from retrieval.encoders.registry import load_encoder
+    from retrieval.encoders.registry import DEFAULT_MODEL, load_encoder
     from retrieval.encoders.requirements import require_packages
     from retrieval.evaluation.captions import read_captions
 
@@ -57,7 +61,7 @@ def command(
     folder = resolve_index_dir(index_dir).folder / "reranker"
     with StageBar() as bar:
         report = train_for_index(
-            load_encoder(),
+            load_encoder(model or DEFAULT_MODEL),
             pictures,
             images,
             folder,
@@ -79,7 +83,8 @@ def command(
         f"{100 * report.before:.1f} before, {100 * report.after:.1f} after."
     )
     click.echo(
-        f"Installed in {folder}; measure with it: mmsearch eval --rerank {folder}."
+        f"Installed in {folder}; measure with it: mmsearch eval --rerank {folder}"
+        + (f" --model {model}." if model else ".")
         if report.installed
         else "Not put in place: it is no better than what is in use."
     )

@@ -141,6 +141,10 @@ class WriteTransaction:
         if has_patch_tokens:
             self.note_patch_tokens()
 
+    def rename_space(self, name: str) -> None:
+        """Let the index be asked through another encoder of the space that its vectors are in."""
+        self._connection.execute(update(spaces).where(spaces.c.id == self._space).values(name=name))
+
     def _drop_space(self, space_id: int) -> None:
         self._connection.execute(delete(embeddings).where(embeddings.c.space_id == space_id))
         self._connection.execute(delete(spaces).where(spaces.c.id == space_id))

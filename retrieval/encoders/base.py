@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,3 +104,28 @@ class TextEncoder(Protocol):
 @runtime_checkable
 class Encoder(ImageEncoder, TextEncoder, Protocol):
     """Pictures and texts to unit vectors in one shared space (a CLIP-style dual encoder)."""
+
+
+class PatchTokenEncoder(Encoder, Protocol):
+    """An encoder that keeps patch tokens, for a reranker that looks at them word by word."""
+
+    @property
+    def token_grid(self) -> tuple[int, int]:
+        """Rows and columns of the patch grid."""
+        ...
+
+    @property
+    def whole_rows(self) -> int:
+        """How many rows of patch tokens, after the grid's, describe the picture as a whole."""
+        ...
+
+    @property
+    def token_scale(self) -> float:
+        """What patch tokens, int8, are multiplied by to become floats."""
+        ...
+
+
+def gives_patch_tokens(encoder: Encoder) -> TypeGuard[PatchTokenEncoder]:
+    """Whether an encoder is a `PatchTokenEncoder`, told without loading it."""
+    # Of the class: looking at the object's properties would load the weights.
+    return hasattr(type(encoder), "token_grid")

@@ -131,6 +131,7 @@ class LoadedOpenClip:
                 f"The weights of {name} cannot be had ({_first_line(error)}): check the network, "
                 "or give a checkpoint on disk as NAME/FILE."
             ) from error
+        self.model_config: dict[str, Any] = open_clip.get_model_config(model_name)
         self.model.eval()
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model.to(self.device)

@@ -7,8 +7,11 @@ from pathlib import Path
 
 from retrieval.encoders.base import Encoder
 from retrieval.encoders.compact import COMPACT_DIR, CompactEncoder
+from retrieval.encoders.headed import SETTINGS_FILE, HeadedEncoder
 from retrieval.encoders.precision import check_precision
 from retrieval.encoders.requirements import require_packages
+from retrieval.encoders.vit_bert import PREFIX as VIT_BERT_PREFIX
+from retrieval.encoders.vit_bert import VitBertEncoder
 from retrieval.errors import UnknownModelError
 
 DEFAULT_MODEL = "compact"
@@ -27,10 +30,14 @@ class ModelInfo:
 def load_encoder(name: str = DEFAULT_MODEL, precision: str = "auto") -> Encoder:
     """The encoder called `name`: `compact`, a folder of such a model, or any open_clip name.
 
+    A folder may also be one that `mmsearch train-encoder` wrote. `vit-bert:FOLDER` and
+    `vit-bert:VIT+BERT` are as `VitBertEncoder` takes them.
+
     `precision`: `fp32`, `int8`, or `auto`, which is int8 where the processor gains by it; vectors
-    of one and the other can be mixed. The compact model comes in int8 alone. Weights load when
-    the encoder is first used. Raises UnknownModelError where the name or the precision cannot be
-    one; a name that open_clip does not know comes out at the first use.
+    of one and the other can be mixed. The compact model comes in int8 alone, a ViT with a BERT in
+    fp32 alone. Weights load when the encoder is first used. Raises UnknownModelError where the
+    name or the precision cannot be one; a name that open_clip does not know comes out at the first
+    use.
     """
     chosen = check_precision(precision)
     is_folder = (Path(name) / "image.onnx").exists()
@@ -43,6 +50,15 @@ def load_encoder(name: str = DEFAULT_MODEL, precision: str = "auto") -> Encoder:
         return CompactEncoder() if name == DEFAULT_MODEL else CompactEncoder(Path(name), name)
     if not name.strip():
         raise UnknownModelError("A model needs a name.", code="no-such-model")
+    if (Path(name) / SETTINGS_FILE).exists():
+        return HeadedEncoder.load(Path(name), name, lambda base: load_encoder(base, precision))
+    if name.startswith(VIT_BERT_PREFIX):
+        if chosen == "int8":
+            raise UnknownModelError(
+                f"The model {name} comes in fp32 alone: ask for no other precision, or choose "
+                "another model."
+            )
+        return VitBertEncoder(name)
     from retrieval.encoders.onnx.encoder import OnnxEncoder
 
     return OnnxEncoder(name, chosen)
@@ -56,6 +72,8 @@ def list_models() -> list[ModelInfo]:
         ModelInfo(STEP_UP_MODEL, "open_clip: a good step up, downloaded once", None),
         ModelInfo("NAME/TAG", "any model of open_clip", None),
         ModelInfo("NAME/FILE", "an open_clip model with a checkpoint of your own", None),
+        ModelInfo("vit-bert:VIT+BERT", "a ViT and a BERT of transformers, to be trained", None),
+        ModelInfo("FOLDER", "one that `mmsearch train-encoder` wrote", None),
         *_exported(),
     ]
 

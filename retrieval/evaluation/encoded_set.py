@@ -101,6 +101,20 @@ def encode_set(
     )
 
 
+def subset(encoded: EncodedSet, pictures: Integers) -> EncodedSet:
+    """Some of the pictures (ascending positions) of an encoded set, with their captions."""
+    mine = np.flatnonzero(np.isin(encoded.owner, pictures))
+    return EncodedSet(
+        names=tuple(encoded.names[i] for i in pictures),
+        image_vectors=encoded.image_vectors[pictures],
+        patch_tokens=None if encoded.patch_tokens is None else encoded.patch_tokens[pictures],
+        captions=tuple(encoded.captions[i] for i in mine),
+        owner=np.searchsorted(pictures, encoded.owner[mine]).astype(np.int64),
+        text_vectors=encoded.text_vectors[mine],
+        skipped=(),
+    )
+
+
 def _decoded(
     encoder: Encoder, pictures: Sequence[CaptionedImage], images: Path
 ) -> Iterator[tuple[CaptionedImage, DecodedImage | ImageError]]:

@@ -62,9 +62,9 @@ class SecondStage(Protocol):
 
 @dataclass(frozen=True)
 class Direction:
-    """One direction's measures, before and after reranking.
+    """One direction's measures, before and after reranking, or with one encoder and another.
 
-    `after` and `gain_at_1`, the paired gain in recall at 1, are None without a reranker.
+    `after` and `gain_at_1`, the paired gain in recall at 1, are None where there is nothing after.
     """
 
     before: Summary
@@ -138,10 +138,8 @@ def evaluate(
     else:
         stage = second_stage(encoded)
         looked = _look_again(encoder, encoded, stage, first, candidates, progress)
-        text_to_image = _compared(
-            by_text, rank_right_answers(looked.by_text, encoded.owner, places)
-        )
-        image_to_text = _compared(
+        text_to_image = compared(by_text, rank_right_answers(looked.by_text, encoded.owner, places))
+        image_to_text = compared(
             by_image, rank_right_answers(looked.by_image, places, encoded.owner)
         )
         name, rerank_ms = stage.name, looked.rerank_ms
@@ -176,6 +174,12 @@ def top(scores: NDArray[np.floating], count: int) -> Integers:
     """(rows, count): positions of the best of each row, best first, earlier ones first in ties."""
     order: Integers = np.argsort(-scores, axis=1, kind="stable")[:, :count]
     return order
+
+
+def compared(before: Ranks, after: Ranks) -> Direction:
+    """Measures of the same questions before and after, with the paired gain in recall at 1."""
+    gain = paired_difference(before, after, lambda ranks: hits_at(ranks, 1))
+    return Direction(summarise(before), summarise(after), gain)
 
 
 # -- inside -----------------------------------------------------------------------------------
@@ -233,11 +237,6 @@ def _look_again(
         fused = stage.fusion.fuse(first[chosen, column], second[chosen, column])
         image_scores[column] = put_in_front(first[:, column], chosen, fused)
     return _Looked(text_scores, image_scores, 1000.0 * elapsed_s / captions)
-
-
-def _compared(before: Ranks, after: Ranks) -> Direction:
-    gain = paired_difference(before, after, lambda ranks: hits_at(ranks, 1))
-    return Direction(summarise(before), summarise(after), gain)
 
 
 def _time_first_stage(encoder: Encoder, encoded: EncodedSet) -> tuple[float, float]:

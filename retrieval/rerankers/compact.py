@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.encoders.base import PatchTokenEncoder
 from retrieval.encoders.compact import CompactEncoder
 from retrieval.encoders.onnx.session import OnnxSession
 from retrieval.errors import UnknownModelError
@@ -40,7 +41,7 @@ class AttentionScores(NamedTuple):
 
 
 class CompactReranker:
-    """An exported reranker over the tokens of a compact encoder.
+    """An exported reranker over the tokens of a compact encoder, or of another that gives some.
 
     `grid`: rows and columns of the encoder's patches. `weight` is what its training found best to
     add its score to a cosine with. `least_presence`: the share of its attention that a word has to
@@ -80,7 +81,7 @@ class CompactReranker:
         return cls(model, encoder.token_grid, NAME, weight, least_presence)
 
     @classmethod
-    def trained(cls, folder: Path, encoder: CompactEncoder) -> Self:
+    def trained(cls, folder: Path, encoder: PatchTokenEncoder) -> Self:
         """The one that was trained for an index and lies in `folder`.
 
         Raises UnknownModelError where there is none, or it belongs to another encoder.

@@ -7,8 +7,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from retrieval.encoders.base import Encoder
+from retrieval.encoders.base import Encoder, PatchTokenEncoder, gives_patch_tokens
 from retrieval.encoders.compact import CompactEncoder
+from retrieval.encoders.headed import without_heads
 from retrieval.errors import UnknownModelError
 from retrieval.rerankers.base import Reranker
 from retrieval.rerankers.compact import CompactReranker, is_trained_reranker
@@ -59,7 +60,7 @@ def load_reranker(
         return BlipItmReranker(name.removeprefix(BLIP_PREFIX) if name != BLIP else DEFAULT_BLIP)
     folder = Path(name).expanduser()
     if folder.is_dir():
-        return CompactReranker.trained(folder, _compact(name, encoder))
+        return CompactReranker.trained(folder, _with_tokens(name, encoder))
     known = ", ".join(info.name for info in list_rerankers())
     raise UnknownModelError(f"There is no reranker called {name}: give one of {known}.")
 
@@ -77,7 +78,9 @@ def list_rerankers() -> list[RerankerInfo]:
 
 
 def _cheapest(encoder: Encoder, index_dir: Path | None) -> Reranker | None:
-    if not isinstance(encoder, CompactEncoder):
+    # Heads change vectors and leave tokens as they are.
+    encoder = without_heads(encoder)
+    if not gives_patch_tokens(encoder):
         return None
     if index_dir is not None and is_trained_reranker(index_dir / TRAINED_FOLDER):
         try:
@@ -85,6 +88,8 @@ def _cheapest(encoder: Encoder, index_dir: Path | None) -> Reranker | None:
         except UnknownModelError as error:
             # Nobody asked for it by name, so the search goes on.
             logger.warning("%s", error)
+    if not isinstance(encoder, CompactEncoder):
+        return None
     try:
         return CompactReranker.built_in(encoder)
     except UnknownModelError:
@@ -92,9 +97,20 @@ def _cheapest(encoder: Encoder, index_dir: Path | None) -> Reranker | None:
 
 
 def _compact(name: str, encoder: Encoder) -> CompactEncoder:
-    if not isinstance(encoder, CompactEncoder):
+    base = without_heads(encoder)
+    if not isinstance(base, CompactEncoder):
         raise UnknownModelError(
             f"The reranker {name} needs an index that was made with the compact model: rerank with "
             f"{BLIP} or a {COCA_PREFIX} model, or not at all."
         )
-    return encoder
+    return base
+
+
+def _with_tokens(name: str, encoder: Encoder) -> PatchTokenEncoder:
+    base = without_heads(encoder)
+    if not gives_patch_tokens(base):
+        raise UnknownModelError(
+            f"The reranker {name} needs an index with patch tokens, as the compact model and "
+            f"vit-bert keep them: rerank with {BLIP} or a {COCA_PREFIX} model, or not at all."
+        )
+    return base

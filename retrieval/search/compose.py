@@ -31,15 +31,6 @@ _PUSH = 0.5
 _USUAL = 0.25
 
 
-def average(vectors: Vectors, weights: Sequence[float]) -> Vectors:
-    """The weighted average of unit vectors (n, dim), of unit length, (1, dim)."""
-    mean = np.asarray(weights, dtype=np.float32) @ vectors
-    length = float(np.linalg.norm(mean))
-    # Opposites that leave nothing are no question; the first one is taken.
-    fused = mean / length if length > 1e-6 else vectors[0]
-    return np.ascontiguousarray(fused[np.newaxis], dtype=np.float32)
-
-
 def reciprocal_ranks(
     rankings: Sequence[Sequence[int]], weights: Sequence[float]
 ) -> dict[int, float]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from retrieval.arguments import check_query
 from retrieval.encoders.base import Encoder, TextEncoding, Vectors
 from retrieval.encoders.compact import CompactEncoder
+from retrieval.encoders.headed import HeadedEncoder, without_heads
 from retrieval.encoders.languages.router import LanguageRouter
 from retrieval.errors import ImageError
 from retrieval.query.query import Embedding, Query, Term
@@ -58,13 +59,15 @@ class QueryEncoder:
 
     def words(self, text: str, encoder: Encoder) -> TextEncoding:
         """The encoding of words, through the tower for other languages where they are in one."""
-        if not isinstance(encoder, CompactEncoder):
+        base = without_heads(encoder)
+        if not isinstance(base, CompactEncoder):
             return encoder.encode_texts([text])
         with self._lock:
-            if self._router is None or self._router.encoder is not encoder:
-                self._router = LanguageRouter(encoder)
+            if self._router is None or self._router.encoder is not base:
+                self._router = LanguageRouter(base)
             router = self._router
-        return router.encode(text)
+        encoding = router.encode(text)
+        return encoder.through_head(encoding) if isinstance(encoder, HeadedEncoder) else encoding
 
     def close(self) -> None:
         """End the process that decodes."""

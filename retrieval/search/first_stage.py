@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from retrieval.catalog.records import Item
 from retrieval.catalog.sqlite.quick_reader import QuickReader
 from retrieval.encoders.base import TextEncoding
-from retrieval.search.compose import POOL, average, push_back, reciprocal_ranks
+from retrieval.fusion.vectors import weighted_average
+from retrieval.search.compose import POOL, push_back, reciprocal_ranks
 from retrieval.search.encode import Encoded
 from retrieval.search.feedback import moved, of_marks
 from retrieval.search.question import Question
@@ -114,7 +115,7 @@ def _vector(question: Question, encoded: Encoded, reader: QuickReader) -> NDArra
 def _unmoved(question: Question, encoded: Encoded) -> NDArray[np.float32]:
     stacked = np.concatenate([encoding.vectors for encoding in encoded.wanted])
     weights = [term.weight for term in question.query.wanted]
-    return stacked if len(stacked) == 1 else average(stacked, weights)
+    return stacked if len(stacked) == 1 else weighted_average(stacked, weights)
 
 
 def _by_ranks(

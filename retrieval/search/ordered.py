@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from retrieval.catalog.moments import Moment, has_videos, ids_of_moments, moments_beside
 from retrieval.catalog.sqlite.quick_reader import QuickReader
+from retrieval.fusion.vectors import weighted_average
 from retrieval.query.query import Query
 from retrieval.search.answer import as_hit
-from retrieval.search.compose import average, push_back
+from retrieval.search.compose import push_back
 from retrieval.search.encode import Encoded, QueryEncoder
 from retrieval.search.hit import Hit, Hits
 from retrieval.search.live_index import LiveIndex
@@ -134,7 +135,7 @@ def _vector(step: Query, encoded: Encoded) -> NDArray[np.float32]:
     """What a step wants as one vector, (1, dim)."""
     stacked = np.concatenate([encoding.vectors for encoding in encoded.wanted])
     weights = [term.weight for term in step.wanted]
-    return stacked if len(stacked) == 1 else average(stacked, weights)
+    return stacked if len(stacked) == 1 else weighted_average(stacked, weights)
 
 
 def _allowed(question: Question, reader: QuickReader) -> Ids:

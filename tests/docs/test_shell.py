@@ -15,9 +15,10 @@ from indexer import index_folders
 from samples.clips import Shot, write_clip
 from samples.photos import CAPTIONS
 from tests.docs.test_pages import PAGES, ROOT, blocks
+from tests.support.own_words import write_pieces
 
 # No line that downloads a model runs where there is no network.
-DOWNLOADS = re.compile("laion2b|webli")
+DOWNLOADS = re.compile("laion2b|webli|vit-bert:")
 # What goes on until it is stopped, or until its input ends.
 LASTING = re.compile("mmsearch (watch|serve|mcp)")
 # A question without an answer ends with 1, and what is stopped with 130, as their pages say.
@@ -67,6 +68,8 @@ def test_the_command_lines_of_a_page_run(page: Path, home: Path) -> None:
         "MMSEARCH_INDEX_DIR": str(home / "index"),
         "BROWSER": "true",
     }
+    if page.name == "train-encoder.md":
+        write_pieces(home / "photos", home / "products")
     for line in lines_of(page):
         command = line.replace("/mnt/", "./")
         if command.startswith("mmsearch move"):

@@ -15,21 +15,23 @@ from retrieval.rerankers.base import Candidate, RerankQuery
 from retrieval.rerankers.training.export import export
 from retrieval.rerankers.training.network import RerankerNetwork, RerankerShape
 
+COMPACT_SHAPE = RerankerShape(
+    token_dim=80, patches=196, patch_scale=0.05, width=32, word_dim=192, whole_rows=4
+)
 
-def untrained_network() -> RerankerNetwork:
-    """A network for the compact encoder's tokens, with weights drawn at random."""
+
+def untrained_network(shape: RerankerShape = COMPACT_SHAPE) -> RerankerNetwork:
+    """A network, by default for the compact encoder's tokens, with weights drawn at random."""
     torch.manual_seed(0)
-    return RerankerNetwork(
-        RerankerShape(
-            token_dim=80, patches=196, patch_scale=0.05, width=32, word_dim=192, whole_rows=4
-        )
-    ).eval()
+    return RerankerNetwork(shape).eval()
 
 
-def write_reranker(folder: Path, encoder: Encoder, weight: float = 0.1) -> Path:
+def write_reranker(
+    folder: Path, encoder: Encoder, weight: float = 0.1, shape: RerankerShape = COMPACT_SHAPE
+) -> Path:
     """A folder as `mmsearch train-reranker` leaves it, with the untrained network in it."""
     folder.mkdir(parents=True, exist_ok=True)
-    export(untrained_network(), folder / "reranker.onnx")
+    export(untrained_network(shape), folder / "reranker.onnx")
     settings = {"name": "own", "encoder": encoder.space.fingerprint, "weight": weight}
     (folder / "reranker.json").write_text(json.dumps(settings))
     return folder

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from retrieval.encoders.base import Encoder
-from retrieval.encoders.compact import CompactEncoder
+from retrieval.encoders.base import Encoder, PatchTokenEncoder, gives_patch_tokens
+from retrieval.encoders.headed import without_heads
 from retrieval.evaluation.captions import CaptionedImage
 from retrieval.evaluation.encoded_set import EncodedSet, Skipped, encode_set
+from retrieval.evaluation.encoded_set import subset as part_of
 from retrieval.evaluation.metrics import hits_at, rank_right_answers
 from retrieval.evaluation.protocol import SecondStage, put_in_front, top
 from retrieval.evaluation.rerank import RerankedSet
@@ -81,10 +82,12 @@ def train_for_index(
     RerankerTrainingError where the model, the captions or the installation do not allow it.
     """
     require_exporter()
-    if not isinstance(encoder, CompactEncoder):
+    with_tokens = without_heads(encoder)
+    if not gives_patch_tokens(with_tokens):
         raise RerankerTrainingError(
-            f"A reranker cannot be trained for {encoder.space.name}: only models of the "
-            "compact kind give the tokens it needs."
+            f"{encoder.space.name} gives no patch and word tokens, which a reranker needs.",
+            code="no-tokens",
+            model=encoder.space.name,
         )
     encoded = encode_set(encoder, pictures, images, progress)
     whole = tokens_of(encoder, encoded)
@@ -97,7 +100,7 @@ def train_for_index(
     if not resume:
         checkpoint.unlink(missing_ok=True)
     trained = train(
-        RerankerNetwork(_shape(encoder, whole)),
+        RerankerNetwork(_shape(with_tokens, whole)),
         subset(whole, kept),
         validation,
         settings,
@@ -106,8 +109,8 @@ def train_for_index(
     )
     candidate = folder / _CANDIDATE_FILE
     export(trained.network, candidate)
-    seen = _only(encoded, held_out[1::2])
-    new = CompactReranker(candidate, encoder.token_grid, "new", trained.best.weight)
+    seen = part_of(encoded, held_out[1::2])
+    new = CompactReranker(candidate, with_tokens.token_grid, "new", trained.best.weight)
     after = _recall(encoder, seen, RerankedSet(new, images, seen), settings.candidates)
     first_stage = _first_stage_recall(compared)
     used = _in_use(folder, encoder)
@@ -118,7 +121,7 @@ def train_for_index(
     installed = trained.best.weight > 0 and after >= before
     if installed:
         candidate.replace(folder / RERANKER_FILE)
-        _write_settings(folder, encoder, trained.best.weight, before, after)
+        _write_settings(folder, with_tokens, trained.best.weight, before, after)
     else:
         candidate.unlink()
     checkpoint.unlink(missing_ok=True)
@@ -139,7 +142,7 @@ def train_for_index(
 # -- inside -----------------------------------------------------------------------------------
 
 
-def _shape(encoder: CompactEncoder, data: TokenSet) -> RerankerShape:
+def _shape(encoder: PatchTokenEncoder, data: TokenSet) -> RerankerShape:
     rows, columns = encoder.token_grid
     return RerankerShape(
         token_dim=data.patches.shape[2],
@@ -150,23 +153,9 @@ def _shape(encoder: CompactEncoder, data: TokenSet) -> RerankerShape:
     )
 
 
-def _in_use(folder: Path, encoder: CompactEncoder) -> Reranker | None:
+def _in_use(folder: Path, encoder: Encoder) -> Reranker | None:
     """The reranker that this index uses until now: its own, else the model's."""
     return load_reranker(AUTO, encoder, folder.parent)
-
-
-def _only(encoded: EncodedSet, pictures: np.ndarray) -> EncodedSet:
-    """Some of the pictures (ascending positions) of an encoded set, with their captions."""
-    mine = np.flatnonzero(np.isin(encoded.owner, pictures))
-    return EncodedSet(
-        names=tuple(encoded.names[i] for i in pictures),
-        image_vectors=encoded.image_vectors[pictures],
-        patch_tokens=None if encoded.patch_tokens is None else encoded.patch_tokens[pictures],
-        captions=tuple(encoded.captions[i] for i in mine),
-        owner=np.searchsorted(pictures, encoded.owner[mine]).astype(np.int64),
-        text_vectors=encoded.text_vectors[mine],
-        skipped=(),
-    )
 
 
 def _first_stage_recall(data: TokenSet) -> float:

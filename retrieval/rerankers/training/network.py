@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from retrieval.fusion.attention import MultiHeadAttention
+from retrieval.fusion.features import ConcatenationFusion
 
 _FIRST_SCALE = 14.0
 _LARGEST_SCALE = 100.0
@@ -79,10 +80,12 @@ class RerankerNetwork(nn.Module):
         nn.init.zeros_(self.importance.weight)
         self.scale = nn.Parameter(torch.tensor(math.log(_FIRST_SCALE)))
         self.whole_text: nn.Linear | None = None
-        self.whole_picture: nn.Linear | None = None
+        self.whole_picture: ConcatenationFusion | None = None
         if shape.whole_rows:
             self.whole_text = nn.Linear(shape.width, shape.width)
-            self.whole_picture = nn.Linear(shape.whole_rows * shape.token_dim, shape.width)
+            self.whole_picture = ConcatenationFusion(
+                [shape.token_dim] * shape.whole_rows, shape.width
+            )
             self.whole_scale = nn.Parameter(torch.tensor(math.log(_FIRST_SCALE)))
         self.dropout = nn.Dropout(dropout)
 
@@ -171,8 +174,8 @@ class RerankerNetwork(nn.Module):
     def _whole_pictures(self, patches: Tensor) -> Tensor:
         """Unit vectors (n, width) of whole pictures, from the rows after the grid's."""
         assert self.whole_picture is not None
-        rows = self.dropout(patches[:, self.shape.patches :].flatten(1))
-        return F.normalize(self.whole_picture(rows), dim=-1)
+        rows = self.dropout(patches[:, self.shape.patches :])
+        return F.normalize(self.whole_picture(*rows.unbind(dim=1)), dim=-1)
 
 
 class OneQuestion(nn.Module):

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from retrieval.fusion.vectors import weighted_average
 from retrieval.query.filters import FileType
 from retrieval.query.query import Query
-from retrieval.search.compose import average, push_back, reciprocal_ranks
+from retrieval.search.compose import push_back, reciprocal_ranks
 from retrieval.search.engine import SearchEngine
 from tests.support.program import mmsearch
 
@@ -26,10 +27,10 @@ def unit(*rows: list[float]) -> np.ndarray:
 
 
 def test_an_average_lies_between_and_has_unit_length() -> None:
-    fused = average(unit([1, 0], [0, 1]), [3.0, 1.0])
+    fused = weighted_average(unit([1, 0], [0, 1]), [3.0, 1.0])
     assert np.linalg.norm(fused) == pytest.approx(1)
     assert fused[0, 0] == pytest.approx(3 * fused[0, 1])
-    assert average(unit([1, 0], [-1, 0]), [1.0, 1.0]).tolist() == [[1.0, 0.0]]
+    assert weighted_average(unit([1, 0], [-1, 0]), [1.0, 1.0]).tolist() == [[1.0, 0.0]]
 
 
 @given(orders)
