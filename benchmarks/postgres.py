@@ -55,6 +55,8 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true", help="next to nothing, to see that it runs")
     given = parser.parse_args()
     rounds = 1 if given.tiny else given.rounds
+    # As whoever asks later gives it: the index folders do not know it.
+    os.environ["PGPASSWORD"] = PASSWORD
     try:
         with tempfile.TemporaryDirectory() as folder, running_server() as server:
             library = Path(folder) / "library"
@@ -149,9 +151,8 @@ def _ask_cold(places: list[Path], count: int) -> list[list[float]]:
                 "query",
                 QUESTIONS[0],
             ]
-            environment = {**os.environ, "PGPASSWORD": PASSWORD}
             started = time.perf_counter()
-            subprocess.run(command, check=True, capture_output=True, env=environment)
+            subprocess.run(command, check=True, capture_output=True)
             own.append(1000 * (time.perf_counter() - started))
     return taken
 
