@@ -27,6 +27,7 @@ COMMANDS = {
     "query": ("query", "Find pictures by words, or by a picture."),
     "similar": ("similar", "Find pictures like a picture."),
     "thumbs": ("thumbs", "List the moments of a video, or save a strip of them."),
+    "ask": ("ask", "Ask a question about pictures."),
     "shell": ("shell", "Ask one question after another."),
     "save": ("save", "Keep a question under a name."),
     "run": ("run", "Ask a saved question."),

@@ -44,6 +44,11 @@ OF_ERRORS = {
     "no-such-model": "`mmsearch models --all` lists them.",
     "no-reranker": "Train one with `mmsearch train-reranker`, or search with `--rerank off`.",
     "reranker-mismatch": "`mmsearch train-reranker` does that.",
+    "no-answerer": "Leave --answerer out, or give `--answerer blip`.",
+    "question-kind": "`--answerer blip` takes any question.",
+    "question-results": (
+        'Name photographs, say which with --in-results TEXT, or ask "which of my … photos …?".'
+    ),
     "no-tokens": "Train with `--model compact`.",
     "heads-alone": "Train heads for it, `--what heads`.",
     "output-exists": "Name another folder with --output.",

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from indexer.report import IndexReport, Progress
     from indexer.tags import tag_pictures
     from indexer.upgrade import upgrade_index
+    from retrieval.answering.base import Answer
     from retrieval.encoders.base import Encoder
     from retrieval.encoders.registry import load_encoder
     from retrieval.organise.labels import Label
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     __version__: str
 
 _LAZY = {
+    "Answer": "retrieval.answering.base",
     "Client": "web.client.client",
     "Encoder": "retrieval.encoders.base",
     "Explanation": "retrieval.search.explain",
@@ -74,6 +76,7 @@ _LAZY = {
 }
 
 __all__ = [
+    "Answer",
     "CatalogError",
     "Client",
     "DamagedCatalogError",

@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.encoders.compact import CompactEncoder
 from retrieval.evaluation.captions import CaptionedImage
-from retrieval.evaluation.encoded_set import encode_set
+from retrieval.evaluation.encoded_set import EncodedSet, encode_set
 
 Vectors = NDArray[np.float32]
+T = TypeVar("T", bound=np.generic)
 
 
 class ModelVectors:
@@ -31,28 +33,48 @@ class ModelVectors:
     def of_images(self, paths: Sequence[Path]) -> Vectors:
         """(n, dim) of picture files. Raises SystemExit where one cannot be used."""
         names = [str(path) for path in paths]
-        return self._kept("images", names, lambda: self._encode_images(names))
+        return self._kept("images", names, lambda: self._encode_images(names).image_vectors)
 
-    def _kept(self, kind: str, names: Sequence[str], make: Callable[[], Vectors]) -> Vectors:
+    def tokens_of_images(self, paths: Sequence[Path]) -> NDArray[np.int8]:
+        """Patch tokens, int8 (n, rows, token_dim), of picture files, mapped from disk.
+
+        Raises SystemExit where a picture cannot be used.
+        """
+        names = [str(path) for path in paths]
+        return self._kept("tokens", names, lambda: _tokens(self._encode_images(names)), mapped=True)
+
+    def _kept(
+        self,
+        kind: str,
+        names: Sequence[str],
+        make: Callable[[], NDArray[T]],
+        *,
+        mapped: bool = False,
+    ) -> NDArray[T]:
         digest = hashlib.blake2b(digest_size=12)
         for name in (self._encoder.space.fingerprint, kind, *self._versions(kind), *names):
             digest.update(name.encode() + b"\0")
         file = self._folder / f"{kind}-{digest.hexdigest()}.npy"
         if not file.exists():
             np.save(file, make())
-        vectors: Vectors = np.load(file, allow_pickle=False)
-        return vectors
+        kept: NDArray[T] = np.load(file, mmap_mode="r" if mapped else None, allow_pickle=False)
+        return kept
 
     def _versions(self, kind: str) -> list[str]:
         """The fingerprint is of the picture tower alone."""
-        if kind == "images":
+        if kind != "texts":
             return []
         text_tower = (self._encoder.model_dir / "text.onnx").read_bytes()
         return [hashlib.blake2b(text_tower, digest_size=12).hexdigest()]
 
-    def _encode_images(self, names: Sequence[str]) -> Vectors:
+    def _encode_images(self, names: Sequence[str]) -> EncodedSet:
         images = [CaptionedImage(name, None, ("",)) for name in names]
         found = encode_set(self._encoder, images, Path())
         if found.skipped:
             raise SystemExit(f"{found.skipped[0].name} cannot be used: {found.skipped[0].reason}.")
-        return found.image_vectors
+        return found
+
+
+def _tokens(found: EncodedSet) -> NDArray[np.int8]:
+    assert found.patch_tokens is not None
+    return found.patch_tokens

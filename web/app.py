@@ -13,7 +13,18 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.staticfiles import StaticFiles
 
-from web.api import facets, health, index, kept, layout, organise, pictures, programs, search
+from web.api import (
+    ask,
+    facets,
+    health,
+    index,
+    kept,
+    layout,
+    organise,
+    pictures,
+    programs,
+    search,
+)
 from web.api import zip as archives
 from web.api.service_of import Serving
 from web.safety.errors import add_handlers, error_answer
@@ -71,6 +82,7 @@ def create_app(settings: ServeSettings, service: Service | None = None) -> FastA
     for router in (
         _login,
         search.router,
+        ask.router,
         programs.router,
         layout.router,
         pictures.router,

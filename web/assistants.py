@@ -13,6 +13,7 @@ from mcp.server.mcpserver import Image
 from mcp.types import ToolAnnotations
 from pydantic import Field
 
+from retrieval.answering.base import Answer
 from retrieval.search.heatmaps import place, word_heats
 from retrieval.search.hit import Hit
 from retrieval.search.records import hit_record
@@ -77,6 +78,27 @@ def assistants_server(service: Service, *, allow_tagging: bool = False) -> MCPSe
         return {heat.word: place(heat.heat) if heat.found else "not found" for heat in found}
 
     @server.tool(annotations=_READS)
+    def ask(
+        question: Annotated[
+            str,
+            Field(
+                min_length=1,
+                max_length=2000,
+                description="As: how many dogs are there? what colour is the car? is there snow?",
+            ),
+        ],
+        pictures: Annotated[list[Id], Field(min_length=1, max_length=_MOST)],
+    ) -> dict[str, str]:
+        """Have a small model answer a question about pictures, by their ids.
+
+        It knows yes and no, numbers, colours, things, places and what somebody does. `not sure`
+        where its answer is little more than a guess: look at the picture then.
+        """
+        engine = service.engine
+        found = engine.ask_many(question, [hit_of(engine, one) for one in pictures])
+        return {str(one): _in_words(answer) for one, answer in zip(pictures, found, strict=True)}
+
+    @server.tool(annotations=_READS)
     def get_picture(
         picture: Id,
         longest_side: Annotated[int, Field(ge=64, le=1568, description="In pixels.")] = 768,
@@ -111,6 +133,12 @@ def assistants_server(service: Service, *, allow_tagging: bool = False) -> MCPSe
             return {"changed": change_tags(pictures, add=add, remove=remove, index_dir=folder)}
 
     return server
+
+
+def _in_words(answer: Answer | None) -> str:
+    if answer is None:
+        return "the picture cannot be read"
+    return answer.text if answer.is_sure else f"not sure, perhaps {answer.text}"
 
 
 def _record(hit: Hit) -> dict[str, Any]:

@@ -27,6 +27,13 @@ if TYPE_CHECKING:
     help="The folder that the captions name pictures in.",
 )
 @click.option("--split", metavar="NAME", help="Keep to one split of the captions, such as dev.")
+@click.option(
+    "--task",
+    type=click.Choice(["retrieval", "vqa"]),
+    default="retrieval",
+    show_default=True,
+    help="What is measured: finding pictures, or answers to questions made of the captions.",
+)
 @click.option("--model", metavar="NAME", help="The model to measure; see `mmsearch models`.")
 @precision_option
 @click.option(
@@ -43,15 +50,24 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1),
     help="How many candidates of a question are looked at again.",
 )
+@click.option(
+    "--answerer",
+    default="auto",
+    show_default=True,
+    metavar="auto|blip|NAME",
+    help="With --task vqa: what answers.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 def command(
     captions: Path,
     images: Path,
     split: str | None,
+    task: str,
     model: str | None,
     precision: str,
     rerank: str,
     candidates: int,
+    answerer: str,
     as_json: bool,
 ) -> None:
     """Measure a model on pictures with CAPTIONS.
@@ -60,7 +76,14 @@ def command(
     the JSON of Karpathy's splits or of COCO captions. Each caption is asked for its picture, and
     each picture for one of its captions; the table gives recall at 1, 5 and 10, the median rank,
     MRR and nDCG@10, each with a 95 % interval, before and after reranking.
+
+    With --task vqa, questions are made of the captions by rule and asked of their pictures; the
+    table gives, for each kind of question, how often the answer is right, how often the most
+    frequent answer would be, how often the answerer is sure, and how often it is right then.
     """
+    if task == "vqa":
+        _measure_answers(captions, images, split, answerer, as_json)
+        return
     from retrieval.encoders.registry import DEFAULT_MODEL, load_encoder
     from retrieval.evaluation.captions import read_captions
     from retrieval.evaluation.protocol import evaluate
@@ -74,6 +97,21 @@ def command(
             encoder, pictures, images, second_stage=stage, candidates=candidates, progress=bar
         )
     click.echo(json.dumps(as_record(found), indent=2) if as_json else as_table(found))
+
+
+def _measure_answers(
+    captions: Path, images: Path, split: str | None, answerer: str, as_json: bool
+) -> None:
+    from cli.output.answers_table import as_table as answers_table
+    from retrieval.answering.registry import load_answerer
+    from retrieval.evaluation.answers import evaluate_answers
+    from retrieval.evaluation.captions import read_captions
+
+    pictures = read_captions(captions, split=split)
+    asked = load_answerer(answerer)
+    with StageBar() as bar:
+        found = evaluate_answers(asked, pictures, images, progress=bar)
+    click.echo(json.dumps(asdict(found), indent=2) if as_json else answers_table(found))
 
 
 def as_record(found: Evaluation) -> dict[str, object]:

@@ -96,11 +96,11 @@ class QueryEncoder:
             return self.words(term.value, encoder)
         if isinstance(term.value, Embedding):
             return TextEncoding(_of_space(term.value, encoder.space.dim))
-        pixels = self._pixels(term.value, encoder.preprocessing)
+        pixels = self.pixels(term.value, encoder.preprocessing)
         return TextEncoding(encoder.encode_images(pixels[np.newaxis]).vectors)
 
-    def _pixels(self, picture: Path | Image, preprocessing: Preprocessing) -> NDArray[np.uint8]:
-        """What the encoder sees of a picture that is asked with.
+    def pixels(self, picture: Path | Image, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+        """What a model sees of a picture, uint8 (size_px, size_px, 3). Raises ImageError.
 
         A file may come from anybody, so it is decoded where it can do no harm; a picture that the
         caller has opened has been decoded already.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import cached_property
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self, Unpack
@@ -56,9 +57,12 @@ from retrieval.storage.index_dir import IndexDir
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from retrieval.answering.base import Answer, Answerer
     from retrieval.catalog import Catalog
+    from retrieval.encoders.base import ImageEncoding
     from retrieval.organise.duplicates import Duplicates, Progress
     from retrieval.query.query import Askable
+    from retrieval.search.ask import Answered, Asker
     from retrieval.search.explain import Explanation
     from retrieval.search.similar import Picture
     from retrieval.search.themes import Theme
@@ -418,12 +422,74 @@ class SearchEngine(Closing):
                 found[place] = explanation
         return found
 
+    def ask(self, question: str, picture: Picture, *, answerer: str = "auto") -> Answer:
+        """The answer to a question about one picture, as "how many dogs are there?".
+
+        `picture` is an answer or a path, which need not be indexed, or an open PIL image.
+        `answerer` is a name of `retrieval.answering.registry`. Raises QueryError for a question
+        that it cannot answer of any picture, UnknownModelError where there is no such answerer,
+        ImageError where the picture cannot be read.
+        """
+        self._check_process()
+        return self._asker.one(
+            question, picture, name=answerer, encoder=self.encoder, kept=self._kept_encodings
+        )
+
+    def ask_many(
+        self, question: str, pictures: Sequence[Picture], *, answerer: str = "auto"
+    ) -> list[Answer | None]:
+        """As `ask`, of many pictures; None for one that cannot be read, which is logged."""
+        self._check_process()
+        return self._asker.many(
+            question, pictures, name=answerer, encoder=self.encoder, kept=self._kept_encodings
+        )
+
+    def ask_results(
+        self,
+        question: str,
+        query: str | Query | None = None,
+        k: int = 10,
+        *,
+        answerer: str = "auto",
+        **options: Unpack[SearchOptions],
+    ) -> list[Answered]:
+        """The k pictures that are found for `query`, each with the answer to a question about it.
+
+        Without `query` the question says itself which pictures it is about and which of them are
+        meant, as "which of my beach photos has a dog?": then 50 are asked, and those are given
+        whose answer fits. The options are those of `search`. Raises QueryError where the question
+        names no pictures, and what `search` and `ask` raise.
+        """
+        from retrieval.search.ask import WHICH_OF, Answered, read_results_question
+
+        check_count("k", k)
+        asked, search, wanted = read_results_question(question, query)
+        hits = self.search(search, max(k, WHICH_OF) if wanted else k, **options)
+        answers = self.ask_many(asked, hits, answerer=answerer)
+        found = [Answered(*pair) for pair in zip(hits, answers, strict=True)]
+        if wanted:
+            found = [one for one in found if one.answer and one.answer.text == wanted][:k]
+        return found
+
     def close(self) -> None:
         """Let go of the index."""
         self._encode.close()
         self._live.close()
 
     # -- inside -------------------------------------------------------------------------------
+
+    @cached_property
+    def _asker(self) -> Asker:
+        from retrieval.search.ask import Asker
+
+        return Asker(self._encode)
+
+    def _kept_encodings(
+        self, pictures: Sequence[Picture], answerer: Answerer
+    ) -> dict[int, ImageEncoding]:
+        from retrieval.search.ask import kept_encodings
+
+        return kept_encodings(pictures, answerer, self._live.space, self._reader)
 
     def _question(
         self,

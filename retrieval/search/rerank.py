@@ -78,7 +78,7 @@ class RerankStage:
         Where a reranker can look at none of them, the similarities; one line is logged. Questions
         whose reranker opens no files are looked at side by side, their tokens fetched at once.
         """
-        tokens = self._tokens_of(
+        tokens = self.tokens_of(
             sorted(
                 {
                     image.id
@@ -112,7 +112,7 @@ class RerankStage:
         reranker = self.reranker(name)
         if not isinstance(reranker, CompactReranker):
             return [None] * len(images)
-        tokens = self._tokens_of([image.id for image in images])
+        tokens = self.tokens_of([image.id for image in images])
         return explain(reranker, query, _as_candidates(images, similarities, tokens))
 
     def close(self) -> None:
@@ -122,7 +122,8 @@ class RerankStage:
                 self._tokens.close()
                 self._tokens = None
 
-    def _tokens_of(self, ids: Sequence[int]) -> dict[int, Tokens]:
+    def tokens_of(self, ids: Sequence[int]) -> dict[int, Tokens]:
+        """The patch tokens that are kept of items; those without are left out."""
         if not ids:
             return {}
         with self._lock:

@@ -22,7 +22,7 @@ DOWNLOADS = re.compile("laion2b|webli|vit-bert:")
 # What goes on until it is stopped, or until its input ends.
 LASTING = re.compile("mmsearch (watch|serve|mcp)")
 # A question without an answer ends with 1, and what is stopped with 130, as their pages say.
-QUESTIONS = re.compile("mmsearch (query|run|similar|duplicates)")
+QUESTIONS = re.compile("mmsearch (query|run|similar|ask|duplicates)")
 PROGRAM = 'mmsearch() { "$PYTHON" -m mmsearch "$@"; }\n'
 
 

@@ -84,7 +84,7 @@ def test_an_assistant_finds_looks_and_is_told_why(visit: Callable[[Visit], None]
     async def do(client: Client) -> None:
         tools = (await client.list_tools()).tools
         assert {tool.name for tool in tools} == {
-            "search", "similar", "explain", "get_picture", "status",
+            "search", "similar", "ask", "explain", "get_picture", "status",
         }  # fmt: skip
         assert all(tool.annotations and tool.annotations.read_only_hint for tool in tools)
         hits = _told(await client.call_tool("search", {"question": "a cat", "count": 3}))
@@ -94,6 +94,9 @@ def test_an_assistant_finds_looks_and_is_told_why(visit: Callable[[Visit], None]
         assert len(like) == 2 and cat not in [hit["id"] for hit in like]
         where = _told(await client.call_tool("explain", {"picture": cat, "question": "a cat"}))
         assert list(where) == ["cat"]
+        asked = {"question": "is there a cat?", "pictures": [cat, like[0]["id"]]}
+        answers = _told(await client.call_tool("ask", asked))
+        assert answers[str(cat)] == "yes" and len(answers) == 2
         seen = await client.call_tool("get_picture", {"picture": cat, "longest_side": 128})
         image = Image.open(io.BytesIO(base64.b64decode(seen.content[0].data)))  # type: ignore[union-attr]
         assert max(image.size) == 128 and not image.getexif()

@@ -156,3 +156,24 @@ def test_no_server_is_one_sentence() -> None:
     with Client("http://127.0.0.1:9") as client, pytest.raises(MmsearchError) as caught:
         client.search("a cat")
     assert caught.value.code == "no-server"
+
+
+def test_questions_about_pictures_are_answered(
+    engine: Engine, photos: Path, tmp_path: Path
+) -> None:
+    cat = photos / "chelsea.png"
+    copy = tmp_path / "copy.png"
+    copy.write_bytes(cat.read_bytes())
+    with Image.open(cat) as image:
+        for picture in (engine.search("a cat", k=1)[0], cat, str(cat), copy, image):
+            answer = engine.ask("what animal is this?", picture)
+            assert (answer.text, answer.kind, answer.is_sure) == ("cat", "object", True)
+            assert answer.others[0][1] < answer.confidence <= 1
+    found = engine.ask_results("which of my photos has a cat?", k=5)
+    assert "chelsea" in [one.hit.path.stem for one in found]
+    asked = engine.ask_results("is there a cat?", "a cat", 2)
+    assert len(asked) == 2 and asked[0].answer is not None and asked[0].answer.text == "yes"
+    with pytest.raises(QueryError, match="cannot answer"):
+        engine.ask("why?", cat)
+    with pytest.raises(QueryError, match="which pictures"):
+        engine.ask_results("how many cats?")

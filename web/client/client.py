@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
+from retrieval.answering.base import Answer
+from retrieval.answering.records import answer_from_record
 from retrieval.arguments import check_count, check_offset, check_texts
 from retrieval.encoders.base import Vectors
 from retrieval.errors import MmsearchError
 from retrieval.query.filters import Filter
 from retrieval.query.parse import format_filter
 from retrieval.query.query import Query
+from retrieval.search.ask import Answered
 from retrieval.search.engine import as_query
 from retrieval.search.explain import Explanation
 from retrieval.search.hit import Hit, Hits
@@ -123,6 +126,32 @@ class Client(Closing):
                     raise
         query = as_query(picture.path if isinstance(picture, Hit) else picture)
         return self.search(query, k, offset=offset, **options)
+
+    def ask(self, question: str, picture: Picture) -> Answer:
+        """As `SearchEngine.ask`, by the built-in answerer; files that are not indexed are sent."""
+        record: dict[str, Any] = {"question": question}
+        if isinstance(picture, Hit | str | os.PathLike):
+            try:
+                asked = record | {"pictures": [wire.picture_record(picture)]}
+                found = self._post("/api/ask", asked)["answers"][0]
+                if found is not None:
+                    return answer_from_record(found)
+            except MmsearchError as error:
+                if error.code != "not-indexed":
+                    raise
+        source = as_query(_path_of(picture.path if isinstance(picture, Hit) else picture))
+        name = self._upload(wire.picture_bytes(source.wanted[0].value))  # type: ignore[arg-type]
+        return answer_from_record(self._post("/api/ask", record | {"upload": name})["answers"][0])
+
+    def ask_results(self, question: str, query: str | None = None, k: int = 10) -> list[Answered]:
+        """As `SearchEngine.ask_results`, by the built-in answerer."""
+        check_count("k", k)
+        record = {"question": question, "q": query, "k": k}
+        found = self._post("/api/ask", record)
+        return [
+            Answered(hit, None if one is None else answer_from_record(one))
+            for hit, one in zip(self._hits(found), found["answers"], strict=True)
+        ]
 
     def explain(self, hit: Hit) -> Explanation | None:
         """As `SearchEngine.explain`."""

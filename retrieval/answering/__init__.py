@@ -1,0 +1,1 @@
+"""Questions about a picture, answered in a word: the built-in answerer, BLIP."""
