@@ -69,8 +69,9 @@ def make_clips(
             for picture in group
         ]
         names = f"{number:03}-there.mp4", f"{number:03}-back.mp4"
-        write_clip(folder / names[0], shots)
-        write_clip(folder / names[1], shots[::-1])
+        for name, own in zip(names, (shots, shots[::-1]), strict=True):
+            if not (folder / name).exists():
+                write_clip(folder / name, own)
         clips += [Clip(names[0], group, names[1]), Clip(names[1], group[::-1], names[0])]
     return clips
 
@@ -230,6 +231,15 @@ def repeat(source: Path, target: Path, times: int) -> None:
                 offset += length
 
 
+def told(lines: Iterator[str]) -> list[str]:
+    """The lines of a table, each told as soon as it is known."""
+    kept = []
+    for line in lines:
+        print(line, file=sys.stderr, flush=True)
+        kept.append(line)
+    return kept
+
+
 def _share(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f} %" if whole else "–"
 
@@ -239,6 +249,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     add_captioned_options(parser)
     parser.add_argument("--clips", type=int, default=120, help="for questions about order")
+    parser.add_argument("--folder", type=Path, help="keep the clips, and take those that are there")
     parser.add_argument("--shots", type=int, default=30, help="clips of each sort for borders")
     parser.add_argument("--seconds", type=int, default=60, help="of the short video")
     parser.add_argument("--times", type=int, default=10, help="how often the long one repeats it")
@@ -252,12 +263,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         photos = captioned_photos(options, folder)
-        made = make_clips(photos.pictures, photos.images, folder / "clips", clips)
-        index_folders([folder / "clips"], folder / "index")
+        place = options.folder or folder / "clips"
+        made = make_clips(photos.pictures, photos.images, place, clips)
+        index_folders([place], folder / "index")
         with SearchEngine.open(folder / "index") as engine:
-            order = list(order_lines(engine, made))
-        borders = list(shot_lines(photos.pictures, photos.images, folder, shots))
-        speed = list(speed_lines(photos.pictures, photos.images, folder, seconds, times))
+            order = told(order_lines(engine, made))
+        borders = told(shot_lines(photos.pictures, photos.images, folder, shots))
+        speed = told(speed_lines(photos.pictures, photos.images, folder, seconds, times))
     page = "\n".join(
         [
             "# Videos\n",

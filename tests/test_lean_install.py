@@ -10,7 +10,7 @@ import pytest
 
 _WITHOUT = """
 import sys
-for name in ("torch", "open_clip", "torchvision", "transformers", "onnx", "fastapi", "mcp"):
+for name in ("torch", "open_clip", "torchvision", "transformers", "onnx", "fastapi", "mcp", "av"):
     sys.modules[name] = None
 from cli.main import main
 main()
@@ -64,3 +64,12 @@ def test_what_needs_more_says_in_one_sentence_what_to_install(
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
     assert f'pip install "mmsearch[{extra}]"' in done.stderr
+
+
+def test_a_video_is_a_failure_that_names_its_extra(tmp_path: Path) -> None:
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "clip.mp4").write_bytes(b"\0\0\0\x20ftypisom")
+    made = lean("index", tmp_path / "videos", index_dir=tmp_path / "index")
+    assert made.returncode == 0, made.stderr
+    said = lean("status", "--failures", index_dir=tmp_path / "index").stdout
+    assert "mmsearch[video]" in said

@@ -14,13 +14,16 @@ from jinja2 import Environment, PackageLoader
 
 from retrieval.errors import ImageError
 from retrieval.media.thumbnails import item_thumbnail
-from retrieval.media.times import at_time
+from retrieval.media.times import at_time, clock
 from retrieval.search.folded import folded_in_words
 from retrieval.search.heatmaps import WordHeat, heat_png
 from retrieval.search.hit import Hit
 from retrieval.storage.paths import show_path
 
 THUMBNAIL_PX = 360
+# Of the moments of a video below its best one.
+STRIP_PX = 120
+STRIP_MOMENTS = 12
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ def _card(answer: Answer) -> dict[str, object]:
         "score": f"{hit.score:.3f}",
         "name": at_time(show_path(Path(hit.path.name)), hit.time_ms),
         "path": show_path(hit.path),
-        "link": _link(hit),
+        "link": _link(hit, hit.time_ms),
         "is_video": hit.time_ms is not None,
         "relevance": None if hit.relevance is None else round(100 * hit.relevance),
         "taken": "" if hit.taken_at is None else f"{hit.taken_at:%Y-%m-%d}",
@@ -83,6 +86,7 @@ def _card(answer: Answer) -> dict[str, object]:
         "aspect": f"{min(3.0, max(0.5, hit.width_px / max(1, hit.height_px))):.4f}",
         "thumbnail": _thumbnail(hit.path, hit.time_ms),
         "folded": folded_in_words(hit).strip(),
+        "strip": _strip(hit),
         "like": [at_time(show_path(other.path), other.time_ms) for other in hit.like],
         "heats": [
             {
@@ -95,16 +99,32 @@ def _card(answer: Answer) -> dict[str, object]:
     }
 
 
-def _link(hit: Hit) -> str:
-    """The address of the file; of a video, at its time (Media Fragments URI)."""
+def _strip(hit: Hit) -> list[dict[str, str | None]]:
+    """The moments of a video that are one answer, in their order, the first ones of many."""
+    times = {one.time_ms for one in (hit, *hit.like) if one.path == hit.path}
+    in_order = sorted(time_ms for time_ms in times if time_ms is not None)
+    if len(in_order) < 2:
+        return []
+    return [
+        {
+            "time": clock(time_ms),
+            "link": _link(hit, time_ms),
+            "thumbnail": _thumbnail(hit.path, time_ms, STRIP_PX),
+        }
+        for time_ms in in_order[:STRIP_MOMENTS]
+    ]
+
+
+def _link(hit: Hit, time_ms: int | None) -> str:
+    """The address of the file; of a video, at a time (Media Fragments URI)."""
     if not hit.path.is_absolute():
         return ""
-    moment = "" if hit.time_ms is None else f"#t={hit.time_ms / 1000:.3f}"
+    moment = "" if time_ms is None else f"#t={time_ms / 1000:.3f}"
     return hit.path.as_uri() + moment
 
 
-def _thumbnail(path: Path, time_ms: int | None) -> str | None:
+def _thumbnail(path: Path, time_ms: int | None, side_px: int = THUMBNAIL_PX) -> str | None:
     try:
-        return base64.b64encode(item_thumbnail(path, time_ms, THUMBNAIL_PX)).decode()
+        return base64.b64encode(item_thumbnail(path, time_ms, side_px)).decode()
     except ImageError:
         return None

@@ -54,11 +54,6 @@ def is_supported(name: str) -> bool:
     return can_read_video() if kind_of(name) == VIDEO else formats.is_supported(name)
 
 
-def extra_for(name: str) -> str:
-    """The extra of the package that reads files of such a name: `raw` or `video`."""
-    return "video" if kind_of(name) == VIDEO else "raw"
-
-
 @cache
 def can_read_video() -> bool:
     """Whether PyAV is installed."""

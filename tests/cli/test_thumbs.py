@@ -58,3 +58,5 @@ def test_a_gallery_plays_a_video_from_its_moment(clip: Path, tmp_path: Path) -> 
     assert "clip.mp4#t=1.500" in page and "data-video" in page
     assert "clip.mp4 @ 00:00:01" in page and "data:image/jpeg;base64," in page
     assert "+1 moment, 00:00:00 to 00:00:01" in page
+    # The strip of both moments.
+    assert "clip.mp4#t=0.000" in page and page.count('<img alt="00:00:0') == 2
