@@ -11,8 +11,8 @@ from click.testing import CliRunner, Result
 from cli.commands.train_encoder import command
 from indexer import index_folders, upgrade_index
 from retrieval.search.engine import SearchEngine
+from samples.own_words import name_of, write_pieces
 from samples.photos import CAPTIONS
-from tests.support.own_words import name_of, write_pieces
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ import pytest
 
 from indexer import index_folders
 from samples.clips import Shot, write_clip
+from samples.own_words import write_pieces
 from samples.photos import CAPTIONS
 from tests.docs.test_pages import PAGES, ROOT, blocks
-from tests.support.own_words import write_pieces
 
 # No line that downloads a model runs where there is no network.
 DOWNLOADS = re.compile("laion2b|webli|vit-bert:")
