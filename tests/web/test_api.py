@@ -157,8 +157,8 @@ def test_the_layout_holds_all_pictures_in_the_order_of_browsing(client: TestClie
     newest = client.get("/api/search", params={"k": 100}).json()["hits"]
     layout = client.get("/api/layout").json()
     assert layout["ids"] == [hit["id"] for hit in newest]
-    shapes = [round(100 * hit["width_px"] / hit["height_px"]) for hit in newest]
-    assert layout["shapes"] == shapes
+    for hit, shape in zip(newest, layout["shapes"], strict=True):
+        assert abs(shape - 100 * hit["width_px"] / hit["height_px"]) <= 0.5
     months = [month for month, count in layout["months"] for _ in range(count)]
     assert months == [hit["taken_at"][:7] if hit["taken_at"] else None for hit in newest]
     narrow = client.get("/api/layout", params={"q": "type:png", "filter": "is:landscape"}).json()

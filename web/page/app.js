@@ -73,16 +73,15 @@ function failed(error) {
 /** What is asked has changed: show it, ask, and count anew what is left to narrow down by. */
 function changed() {
   heat.forget();
-  asking.ask();
   showAsked(state, changed);
-  showFacets(state, changed);
   places.load(state.filters);
+  // What is counted comes after what is asked.
+  asking.ask().then(() => showFacets(state, changed));
 }
 
 /** The pictures themselves have changed, not what is asked. */
 function refresh() {
-  asking.ask({ isSame: true });
-  showFacets(state, changed);
+  asking.ask({ isSame: true }).then(() => showFacets(state, changed));
   places.asked = null;
   places.load(state.filters);
 }

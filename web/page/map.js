@@ -70,6 +70,7 @@ export class PlacesMap {
   fitBox([west, north, east, south], width = this.root.clientWidth, height = this.root.clientHeight) {
     const room = 1.5, least = 0.0004;
     this.scale = Math.min(width / (room * Math.max(least, east - west)), height / (room * Math.max(least, south - north)));
+    this.bound();
     this.x = (west + east) / 2 - width / 2 / this.scale;
     this.y = (north + south) / 2 - height / 2 / this.scale;
     this.draw();
@@ -103,7 +104,7 @@ export class PlacesMap {
     const wide = width / this.scale, high = height / this.scale;
     this.x = Math.max(0, Math.min(1 - wide, this.x));
     this.y = Math.max(0, Math.min(1 - high, this.y));
-    const all = 7200;
+    const all = 4000;
     this.svg.setAttribute("viewBox", [this.x, this.y, wide, high].map((one) => one * all).join(" "));
     // In steps, so that pictures keep together while one zooms.
     const cell = CELL_PX / 2 ** (Math.round(2 * Math.log2(this.scale)) / 2), margin = cell;

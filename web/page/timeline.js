@@ -1,8 +1,8 @@
 import { element, make } from "./elements.js";
-import { language, text } from "./texts.js";
+import { locale, text } from "./texts.js";
 
 const LEAST_PX = 4, DRAG_PX = 4;
-const month = new Intl.DateTimeFormat(language, { month: "long", year: "numeric", timeZone: "UTC" });
+const month = new Intl.DateTimeFormat(locale, { month: "long", year: "numeric", timeZone: "UTC" });
 
 /** A month or a year, `2021-07` or `2021`, as a person says it; what stands for no known time. */
 export const spoken = (time) => (!time ? text.undated : time.length === 4 ? time : month.format(new Date(`${time}-01T00:00Z`)));

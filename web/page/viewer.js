@@ -1,10 +1,10 @@
 import { call } from "./api.js";
 import { button, element, make, tell } from "./elements.js";
-import { language, text } from "./texts.js";
+import { locale, text } from "./texts.js";
 import { play } from "./video.js";
 
 const BESIDE = 6;
-const when = new Intl.DateTimeFormat(language, { dateStyle: "full", timeStyle: "short", timeZone: "UTC" });
+const when = new Intl.DateTimeFormat(locale, { dateStyle: "full", timeStyle: "short", timeZone: "UTC" });
 
 /** The picture in full with its facts; arrows go on among the answers, a strip to its neighbours in time. */
 export function makeViewer({ answers, moreLike, keep, canReveal, closed }) {
