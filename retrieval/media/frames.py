@@ -213,9 +213,9 @@ def _sampled(
     last_ms = -1
     for time_ms, frame in video.frames(after_ms):
         # Times that run backwards are of a damaged file.
-        if time_ms <= last_ms or time_ms <= after_ms:
+        if time_ms <= last_ms:
             continue
-        if time_ms >= due_ms:
+        if time_ms >= due_ms and time_ms > after_ms:
             last_ms = time_ms
             due_ms = max(due_ms + every_ms, time_ms + every_ms / 2)
             yield time_ms, frame

@@ -65,6 +65,9 @@ def test_frames_come_twice_a_second_with_their_times(
     assert (parts[0].frames[0].width_px, parts[0].frames[0].height_px) == (320, 240)
     later = [f.time_ms for part in reader.sample(path, SQUARE, after_ms=2000) for f in part.frames]
     assert later and min(later) > 2000
+    # After the last frame there is nothing, which is no damage.
+    ended = list(reader.sample(path, SQUARE, after_ms=3917))
+    assert [part.frames for part in ended] == [()] and ended[0].is_whole
 
 
 def test_frames_at_rest_come_once(reader: VideoReader, photos: Path, tmp_path: Path) -> None:
