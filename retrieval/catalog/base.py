@@ -46,6 +46,16 @@ class CatalogBase(Closing):
         self._engine.dispose()
 
     @contextmanager
+    def _asking(self) -> Iterator[Connection]:
+        """A connection for one statement."""
+        if self._version != SCHEMA_VERSION:
+            with self._reading() as connection:
+                yield connection
+            return
+        with self._database.errors(), self._database.asking.connect() as connection:
+            yield connection
+
+    @contextmanager
     def _reading(self) -> Iterator[Connection]:
         with self._database.errors():
             if self._version != SCHEMA_VERSION:

@@ -174,7 +174,7 @@ class Catalog(ItemReading, EmbeddingReading, ContentReading, SavedSearches, Mark
     @property
     def encoder(self) -> EmbeddingSpace | None:
         """The encoder that made the vectors; None while nothing has been indexed."""
-        with self._reading() as connection:
+        with self._asking() as connection:
             row = connection.execute(
                 select(spaces.c.name, spaces.c.dim, spaces.c.fingerprint).where(
                     spaces.c.id == present_space()
@@ -211,7 +211,7 @@ class Catalog(ItemReading, EmbeddingReading, ContentReading, SavedSearches, Mark
     @property
     def generation(self) -> int:
         """How many changes the catalogue has seen; a copy with the same number is up to date."""
-        with self._reading() as connection:
+        with self._asking() as connection:
             return self._read_number(connection, "generation")
 
     def disks(self) -> list[Path]:

@@ -30,12 +30,14 @@ class Database(Protocol):
     Attributes:
         engine: For writing; a transaction of it sees what others have committed meanwhile.
         reading: For reading; all statements of a transaction of it see one state.
+        asking: For reading with one statement, without the round trips of a transaction.
         file: Where it is one; None on a server.
         expressions: How filters are written in its SQL.
     """
 
     engine: Engine
     reading: Engine
+    asking: Engine
     file: Path | None
     expressions: Expressions
 

@@ -43,7 +43,7 @@ class ItemReading(CatalogBase):
 
     def roots(self) -> list[Root]:
         """The indexed folders, in the order in which they were added."""
-        with self._reading() as connection:
+        with self._asking() as connection:
             rows = connection.execute(select(roots.c.id, roots.c.path).order_by(roots.c.id))
             return [Root(row.id, Path(row.path)) for row in rows]
 
@@ -266,7 +266,7 @@ class ItemReading(CatalogBase):
 
     def raw_rows(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         """What a statement in SQL finds, its values in the places of its question marks."""
-        with self._reading() as connection:
+        with self._asking() as connection:
             return self._database.rows(connection, statement, values)
 
     def count_undated(self) -> int:

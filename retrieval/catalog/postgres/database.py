@@ -59,6 +59,7 @@ class PostgresDatabase:
             hide_parameters=True,
         )
         self.reading: Engine = self.engine.execution_options(isolation_level="REPEATABLE READ")
+        self.asking: Engine = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self.expressions: Expressions = PostgresExpressions(self._places)
         self._url = url
 

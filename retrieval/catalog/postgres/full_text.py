@@ -67,6 +67,9 @@ _ITEMS_A_STEP = 500
 # The server takes lexemes of up to 2,046 bytes, of which a letter may have four.
 _LONGEST_WORD = 500
 _MOST_WORDS = 16_000
+# Of words that were asked for, so that each costs a round trip once.
+_MOST_STEMS = 10_000
+_STEMS: dict[str, str] = {}
 
 
 # -- what is written -----------------------------------------------------------------------------
@@ -208,5 +211,12 @@ class PostgresFullText(FullText):
         words = words_in(without_surrogates(as_words(text)))
         if not words:
             return None
-        stem_of = _stems(self._rows, set(words))
+        # A copy, since others may ask meanwhile.
+        stem_of = {word: stem for word in words if (stem := _STEMS.get(word)) is not None}
+        unknown = set(words) - set(stem_of)
+        if unknown:
+            stem_of |= _stems(self._rows, unknown)
+            if len(_STEMS) > _MOST_STEMS:
+                _STEMS.clear()
+            _STEMS.update(stem_of)
         return " <-> ".join(f"'{stem_of[word]}'{weight}" for word in words)

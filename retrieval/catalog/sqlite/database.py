@@ -29,7 +29,7 @@ class SqliteDatabase:
         self.file: Path | None = path
         self.engine = sqlite_engine(path)
         # A transaction of SQLite sees one state, whatever it does.
-        self.reading = self.engine
+        self.reading = self.asking = self.engine
         self.expressions = SQLITE
         self._path = path
 
