@@ -10,13 +10,13 @@ import json
 import sys
 
 from indexer import index_folders
-from retrieval.catalog.postgres import work_queue
+from retrieval.catalog.postgres import lease
 from tests.support.small_encoder import ColorEncoder
 
 
 def main() -> None:
     index_dir, url, folder, pause_s, lease_s = sys.argv[1:]
-    work_queue.LEASE_S = float(lease_s)
+    lease.LEASE_S = float(lease_s)
     encoder = ColorEncoder(pause_s=float(pause_s))
     summary = index_folders([folder], index_dir, encoder=encoder, catalog=url)
     print(json.dumps({"new": summary.new, "encoded": summary.encoded, "failed": summary.failed}))

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Engine, create_engine, inspect, make_url, select
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, select
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from retrieval.catalog.filters import Expressions
 from retrieval.catalog.full_text import FullText, Rows
-from retrieval.catalog.postgres import full_text
+from retrieval.catalog.postgres import full_text, lease
 from retrieval.catalog.postgres.errors import as_mmsearch_error
 from retrieval.catalog.postgres.expressions import FUNCTIONS, PostgresExpressions
 from retrieval.catalog.postgres.schema import server_metadata
@@ -58,6 +58,7 @@ class PostgresDatabase:
             # Values may be of files and of questions; they are for nobody's log.
             hide_parameters=True,
         )
+        event.listen(self.engine, "begin", _limit_writing)
         self.reading: Engine = self.engine.execution_options(isolation_level="REPEATABLE READ")
         self.asking: Engine = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self.expressions: Expressions = PostgresExpressions(self._places)
@@ -174,3 +175,13 @@ class PostgresDatabase:
         )
         with self.reading.connect() as connection:
             return [(row[0], row[1], row[2]) for row in connection.execute(statement)]
+
+
+def _limit_writing(connection: Connection) -> None:
+    """Have the server undo a transaction of a process that was held up in it.
+
+    Others would wait for its locks for as long; the end of a process lets go of them at once.
+    """
+    if connection.get_execution_options().get("isolation_level") is None:
+        limit_ms = int(1000 * lease.LEASE_S)
+        connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = {limit_ms}")

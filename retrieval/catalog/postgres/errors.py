@@ -11,6 +11,7 @@ from retrieval.storage.catalog_url import CatalogUrl
 _DISK_FULL = "53100"
 _NO_PASSWORD = ("28P01", "28000")
 _NO_RIGHT = "42501"
+_IDLE_IN_TRANSACTION = "25P03"
 
 
 def as_mmsearch_error(error: DBAPIError, url: CatalogUrl) -> MmsearchError:
@@ -19,6 +20,11 @@ def as_mmsearch_error(error: DBAPIError, url: CatalogUrl) -> MmsearchError:
     text = _first_line(str(error.orig), url)
     if state == _DISK_FULL:
         return StorageError(f"The disk of the catalogue {url} is full.")
+    if state == _IDLE_IN_TRANSACTION:
+        return CatalogError(
+            f"This process was held up while it wrote to the catalogue {url}, and what it had "
+            "begun was undone: run again."
+        )
     if state == _NO_RIGHT:
         return CatalogError(f"The catalogue {url} may not be used so ({text}).")
     is_connection = isinstance(error, OperationalError | InterfaceError)

@@ -19,10 +19,10 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from retrieval.catalog.base import IDS_A_STATEMENT, chunks
 from retrieval.catalog.items import is_below
+from retrieval.catalog.postgres import lease
 from retrieval.catalog.postgres.database import PostgresDatabase
 from retrieval.catalog.postgres.schema import work
 
-LEASE_S = 60.0
 # The server's clock, not that of when its transaction began.
 _NOW = func.clock_timestamp()
 
@@ -45,7 +45,7 @@ class WorkQueue:
     def __init__(
         self, database: PostgresDatabase, root_id: int, below: str, lease_s: float | None = None
     ) -> None:
-        self.lease_s = LEASE_S if lease_s is None else lease_s
+        self.lease_s = lease.LEASE_S if lease_s is None else lease_s
         self._database = database
         self._root_id = root_id
         self._here = and_(work.c.root_id == root_id, is_below(work.c.path, below))
@@ -142,8 +142,8 @@ class WorkQueue:
 
     @property
     def _lease(self) -> ColumnElement[object]:
-        lease: ColumnElement[object] = _NOW + timedelta(seconds=self.lease_s)
-        return lease
+        until: ColumnElement[object] = _NOW + timedelta(seconds=self.lease_s)
+        return until
 
     @property
     def _is_free(self) -> ColumnElement[bool]:
