@@ -41,6 +41,7 @@ from retrieval.catalog.records import CONTENT_HASH_BYTES
 from retrieval.catalog.schema import (
     SCHEMA_VERSION,
     FilePath,
+    PlainText,
     embeddings,
     failures,
     files,
@@ -294,7 +295,7 @@ def _is_folder(path: Value) -> bool:
 def _types_of(kind: object) -> tuple[type, ...]:
     if isinstance(kind, FilePath | LargeBinary):
         return (bytes,)
-    if isinstance(kind, Text | DateTime):
+    if isinstance(kind, PlainText | Text | DateTime):
         return (str,)
     # A whole number in a column of floats is stored as one.
     return (float, int) if isinstance(kind, Float) else (int,)
