@@ -93,12 +93,11 @@ function keep(term, isOfKind) {
 }
 
 function moreLike(id, isWanted = true) {
-  (isWanted ? state.like : state.notLike).push(id);
-  if (!isWanted && asking.isPlain === false && !state.q && !state.like.length && !state.uploads.length) {
-    state.notLike.pop();
-    tell(text.none);
+  if (!isWanted && !state.q && !state.like.length && !state.uploads.length) {
+    tell(text.sayWanted);
     return;
   }
+  (isWanted ? state.like : state.notLike).push(id);
   changed();
 }
 

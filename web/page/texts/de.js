@@ -4,6 +4,7 @@ export const text = {
   found: (n) => s(n, "Bild", "Bilder"), answered: (n, ms, isWhole) => isWhole ? `${s(n, "Bild", "Bilder")}, ${ms} ms` : `Die besten ${n.toLocaleString("de")}, ${ms} ms`, home: "Alle Bilder",
   browsing: (n) => `${s(n, "Bild", "Bilder")}, neueste zuerst`, none: "Kein Bild gefunden.", picture: "Bild",
   byFit: "Beste zuerst", byTime: "Nach Datum", cut: "darunter passt nichts gut", missing: (w) => `${w}: nicht gefunden`, alike: "Mehr davon", less: "Weniger davon",
+  sayWanted: "Sagen Sie auch, was gesucht ist: in Worten oder mit einem ähnlichen Bild.",
   like: "ähnlich diesem Bild", notLike: "nicht wie dieses Bild", remove: "Entfernen", onMap: "dieser Ort auf der Karte", undated: "Ohne Datum",
   inTime: (time, n) => `${time} · ${n.toLocaleString("de")}`, timeline: "Zeitleiste",
   path: "Pfad", taken: "Aufgenommen", size: "Größe", camera: "Kamera", lens: "Objektiv", exposure: "Belichtung", caption: "Beschreibung", rating: "Bewertung",

@@ -4,6 +4,7 @@ export const text = {
   found: (n) => s(n, "picture", "pictures"), answered: (n, ms, isWhole) => isWhole ? `${s(n, "picture", "pictures")}, ${ms} ms` : `The best ${n.toLocaleString("en")}, ${ms} ms`, home: "All pictures",
   browsing: (n) => `${s(n, "picture", "pictures")}, newest first`, none: "No picture was found.", picture: "Picture",
   byFit: "Best first", byTime: "By date", cut: "below this nothing fits well", missing: (w) => `${w}: not found`, alike: "More like this", less: "Less like this",
+  sayWanted: "Say what is wanted as well: in words, or by a picture like it.",
   like: "like this picture", notLike: "not like this picture", remove: "Remove", onMap: "this place on the map", undated: "Undated",
   inTime: (time, n) => `${time} · ${n.toLocaleString("en")}`, timeline: "Timeline",
   path: "Path", taken: "Taken", size: "Size", camera: "Camera", lens: "Lens", exposure: "Exposure", caption: "Caption", rating: "Rating",

@@ -3,6 +3,7 @@ export const text = {
   found: (n) => `${n} 张图片`, answered: (n, ms, isWhole) => `${isWhole ? "" : "最符合的 "}${n} 张图片,${ms} 毫秒`, home: "全部图片",
   browsing: (n) => `${n} 张图片,最新在前`, none: "没有找到图片。", picture: "图片",
   byFit: "最符合在前", byTime: "按日期", cut: "以下图片不太符合", missing: (w) => `${w}:未找到`, alike: "更多类似", less: "减少类似",
+  sayWanted: "请同时说明想要什么:用文字或相似的图片。",
   like: "类似此图", notLike: "不像此图", remove: "移除", onMap: "地图上的此处", undated: "无日期",
   inTime: (time, n) => `${time} · ${n}`, timeline: "时间轴",
   path: "路径", taken: "拍摄时间", size: "尺寸", camera: "相机", lens: "镜头", exposure: "曝光", caption: "说明", rating: "评分",
