@@ -77,8 +77,16 @@ def address(photos: Path) -> Iterator[str]:
     index_folders([photos], index_dir)
     with serving(ServeSettings(index_dir)) as address:
         # Looked for in the background, while others are walked through.
-        urllib.request.urlopen(f"{address}/api/duplicates", timeout=60).close()
+        _copies(address)
         yield address
+        # A thread that still computes at the interpreter's end would bring it down.
+        while _copies(address) == "running":
+            time.sleep(0.1)
+
+
+def _copies(address: str) -> str:
+    with urllib.request.urlopen(f"{address}/api/duplicates", timeout=60) as answer:
+        return str(json.load(answer)["state"])
 
 
 @pytest.fixture(scope="module")
