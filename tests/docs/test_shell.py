@@ -81,7 +81,7 @@ def test_the_command_lines_of_a_page_run(page: Path, home: Path) -> None:
         run = subprocess.run(
             ["bash", "-o", "pipefail", "-c", PROGRAM + command],
             cwd=home, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            timeout=60, check=False,
+            timeout=240, check=False,
         )  # fmt: skip
         allowed = {1} if QUESTIONS.match(line) else {130} if LASTING.match(line) else set()
         assert run.returncode in {0} | allowed, f"{line}\n{run.stdout}{run.stderr}"
