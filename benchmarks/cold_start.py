@@ -26,7 +26,7 @@ from benchmarks.installed import environment
 from benchmarks.real_shaped import between_neighbours, load_real
 from benchmarks.support.results import publish
 from retrieval.catalog import Catalog
-from retrieval.vectors.faiss.store import Manifest, VectorStore
+from retrieval.vectors.faiss.store import FaissStore, Manifest
 
 _SLOWEST = 8
 
@@ -80,7 +80,7 @@ def fill_index(
     real = load_real(images, None, folder, cache)
     location = fill_rows(index_dir, folder, between_neighbours(real.pictures, count))
     fill_tokens(location, count, folder / "tokens")
-    store = VectorStore(location.folder)
+    store = FaissStore(location.folder)
     with Catalog.open(location.catalog) as catalog:
         store.refresh(catalog)
     manifest = store.manifest()

@@ -26,7 +26,7 @@ from retrieval.encoders.compact import CompactEncoder
 from retrieval.images.facts import ImageMetadata
 from retrieval.query import filters as f
 from retrieval.search.engine import SearchEngine
-from retrieval.vectors.faiss.store import VectorStore
+from retrieval.vectors.faiss.store import FaissStore
 
 BEGIN, DAYS = datetime(2000, 1, 1), 10_000
 CAMERAS = ("X100", "EOS R5", "iPhone 12", "Pixel 8", "D750")
@@ -77,7 +77,7 @@ def fill(index_dir: Path, count: int) -> None:
     sizes = [min(10_000, count - start) for start in range(0, count, 10_000)]
     location = fill_rows(index_dir, Path("/photos"), (chunk(size) for size in sizes), made_up_row)
     with Catalog.open(location.catalog) as catalog:
-        VectorStore(location.folder).refresh(catalog)
+        FaissStore(location.folder).refresh(catalog)
 
 
 def measure(index_dir: Path) -> list[tuple[str, int, float, float, float]]:

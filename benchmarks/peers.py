@@ -30,7 +30,7 @@ from benchmarks.real_shaped import between_neighbours, load_real
 from benchmarks.support.results import publish
 from indexer.pipeline.scan import ScannedFile, scan
 from retrieval.catalog import Catalog, FileFacts, ItemFacts
-from retrieval.vectors.faiss.store import VectorStore
+from retrieval.vectors.faiss.store import FaissStore
 from samples.photos import copy_photos
 
 QUESTION = "a dog on a beach"
@@ -168,7 +168,7 @@ def _mmsearch(library: Path, scratch: Path, images: Path | None, cache: Path | N
         lambda number: _row(number, files[number]),
     )
     with Catalog.open(location.catalog) as catalog:
-        VectorStore(location.folder).refresh(catalog)
+        FaissStore(location.folder).refresh(catalog)
     weight = sum(file.stat().st_size for file in location.folder.iterdir() if file.is_file())
     fill_tokens(location, len(files), scratch / "token-photos")
     command = [sys.executable, "-m", "cli.main", "--index-dir", str(location.folder)]

@@ -37,7 +37,7 @@ from benchmarks.support.results import publish
 from retrieval.catalog import Catalog, QuickReader
 from retrieval.search.engine import SearchEngine
 from retrieval.storage.index_dir import resolve_index_dir
-from retrieval.vectors.faiss.store import Manifest, VectorStore
+from retrieval.vectors.faiss.store import FaissStore, Manifest
 
 DEPTH = 10
 _SHARES = (0.001, 0.1, 0.5)
@@ -133,7 +133,7 @@ def measure(real: RealVectors, count: int, folder: Path, choice: str) -> Size:
         save_chunks(between_neighbours(real.pictures, count), count, matrix)
     rows_s = in_own_process(_fill, index_dir, matrix, choice)
     build_s, build_peak_mib = in_own_process(_build, index_dir)
-    manifest = VectorStore(index_dir).manifest()
+    manifest = FaissStore(index_dir).manifest()
     assert manifest is not None
     build = Build(
         rows_s,
@@ -177,7 +177,7 @@ def _build(index_dir: Path) -> tuple[float, float]:
     location = resolve_index_dir(index_dir)
     with Catalog.open(location.catalog) as catalog:
         started = time.perf_counter()
-        VectorStore(location.folder).refresh(catalog)
+        FaissStore(location.folder).refresh(catalog)
         return time.perf_counter() - started, peak_mib()
 
 
@@ -194,7 +194,7 @@ def _ask(
     location = resolve_index_dir(index_dir)
     reader = QuickReader.open(location.catalog)
     started = time.perf_counter()
-    index = VectorStore(location.folder).load(reader).index
+    index = FaissStore(location.folder).load(reader).index
     index.search(questions[:1], DEPTH)
     open_ms = 1000 * (time.perf_counter() - started)
     found, latency = _one_by_one(lambda row: index.search(row, DEPTH)[1], questions)

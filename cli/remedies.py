@@ -15,6 +15,7 @@ from retrieval.errors import (
     QueryError,
     StorageError,
     UnknownModelError,
+    VectorStoreError,
 )
 
 EXIT_CODES: dict[type[MmsearchError], int] = {
@@ -26,6 +27,7 @@ EXIT_CODES: dict[type[MmsearchError], int] = {
     IndexBusyError: 5,
     CatalogError: 6,
     StorageError: 7,
+    VectorStoreError: 8,
 }
 
 # By an error's code; a fact stands in braces.

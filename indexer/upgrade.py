@@ -128,7 +128,7 @@ def _move(index: Index, has_tokens: bool) -> None:
     with index.catalog.transaction() as change:
         change.switch_space(has_patch_tokens=has_tokens)
     take_next_tokens(index.dir, index.catalog)
-    index.vectors.rebuild(index.catalog)
+    index.refresh_vectors(anew=True)
 
 
 def _free_name(folder: os.PathLike[str]) -> str:

@@ -8,6 +8,7 @@
     ├── CatalogError             the catalogue cannot be used
     │   └── DamagedCatalogError  its file is damaged
     ├── StorageError             the disk is full or fails
+    ├── VectorStoreError         the vector store cannot be used
     ├── QueryError               a condition of a question makes no sense
     ├── LabelError               a file of labels makes no sense
     └── ImageError               one picture cannot be used
@@ -92,6 +93,12 @@ class StorageError(MmsearchError):
     """The disk that holds the index is full, or fails."""
 
     code = "storage"
+
+
+class VectorStoreError(MmsearchError):
+    """The vector store is not to be reached, refuses, or is no such thing."""
+
+    code = "vector-store"
 
 
 class LabelError(MmsearchError):

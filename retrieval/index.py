@@ -6,6 +6,7 @@ made its vectors.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -16,7 +17,7 @@ from retrieval.catalog.sqlite.quick_reader import QuickReader
 from retrieval.encoders.base import Encoder, TextEncoder
 from retrieval.encoders.bound import BoundEncoder
 from retrieval.encoders.space import EmbeddingSpace
-from retrieval.errors import CatalogError, IndexMissingError
+from retrieval.errors import CatalogError, IndexMissingError, VectorStoreError
 from retrieval.storage.catalog_url import CatalogUrl, remember_catalog_url
 from retrieval.storage.closing import Closing
 from retrieval.storage.index_dir import IndexDir, resolve_index_dir
@@ -27,10 +28,14 @@ from retrieval.storage.patch_tokens import (
     discard,
     fingerprint_of,
 )
-from retrieval.vectors.faiss.store import VectorStore
+from retrieval.vectors.base import VectorStore
+from retrieval.vectors.choice import StoreChoice
+from retrieval.vectors.registry import open_vector_store
 
 if TYPE_CHECKING:
     from retrieval.catalog.catalog import Catalog
+
+logger = logging.getLogger(__name__)
 
 
 class Index(Closing):
@@ -38,7 +43,6 @@ class Index(Closing):
 
     Attributes:
         dir: Where its files are.
-        vectors: The vector store, which follows the catalogue.
         encoder: The one that made the vectors, loaded when it is first used; of an index that has
             none yet, the one that is to make them.
         was_cut_off: Whether the process that wrote last was ended in the middle.
@@ -54,7 +58,8 @@ class Index(Closing):
         was_cut_off: bool = False,
     ) -> None:
         self.dir = location
-        self.vectors = VectorStore(location.folder)
+        self._store: VectorStore | None = None
+        self._store_address = ""
         self.encoder = encoder
         self.was_cut_off = was_cut_off
         self._reader = reader
@@ -146,11 +151,25 @@ class Index(Closing):
                     yield index
                 finally:
                     index.close_tokens()
+                    index._close_store()
 
     def rebound(self, made_by: EmbeddingSpace) -> Self:
         """The same index, opened to ask, once its vectors are of another space."""
         bound = BoundEncoder(made_by, texts=None)
-        return type(self)(self.dir, self._reader, self._catalog, bound)
+        again = type(self)(self.dir, self._reader, self._catalog, bound)
+        again._store, again._store_address = self._store, self._store_address
+        return again
+
+    @property
+    def vectors(self) -> VectorStore:
+        """The vector store that the catalogue names, which follows the catalogue."""
+        catalog = self._catalog if self._catalog is not None else self.reader
+        choice = StoreChoice.of(catalog.vector_store)
+        if self._store is None or choice.address != self._store_address:
+            self._close_store()
+            self._store = open_vector_store(choice, self.dir.folder)
+            self._store_address = choice.address
+        return self._store
 
     @property
     def reader(self) -> QuickReader:
@@ -190,13 +209,22 @@ class Index(Closing):
             return tokens.inventory()
         return take_inventory(self.dir.tokens, fingerprint)
 
-    def refresh_vectors(self) -> None:
-        """Let the vector index show what the catalogue holds."""
-        manifest = self.vectors.manifest()
-        # Asked here, so that a run that changes nothing does not load FAISS to find that out.
-        if manifest is None or manifest.generation != self.catalog.generation:
-            with _refreshing(self.dir) if self.catalog.is_on_server else nullcontext():
-                self.vectors.refresh(self.catalog)
+    def refresh_vectors(self, *, anew: bool = False) -> None:
+        """Let the vector store show what the catalogue holds, made `anew` or brought up to date.
+
+        One that is out of reach is said in a log line: it catches up when it is reached again.
+        """
+        try:
+            if anew:
+                self.vectors.rebuild(self.catalog)
+                return
+            facts = self.vectors.facts(self.catalog)
+            # Asked here, so that a run that changes nothing does not load FAISS to find that out.
+            if facts is None or facts.generation != self.catalog.generation:
+                with _refreshing(self.dir) if self.catalog.is_on_server else nullcontext():
+                    self.vectors.refresh(self.catalog)
+        except VectorStoreError as error:
+            logger.warning("%s What was indexed is kept, and reaches it with the next run.", error)
 
     def close_tokens(self) -> None:
         """Let go of the patch tokens."""
@@ -207,8 +235,14 @@ class Index(Closing):
     def close(self) -> None:
         """Let go of the index; of one that was opened to ask."""
         self.close_tokens()
+        self._close_store()
         if self._reader is not None:
             self._reader.close()
+
+    def _close_store(self) -> None:
+        if self._store is not None:
+            self._store.close()
+            self._store = None
 
 
 def take_next_tokens(location: IndexDir, catalog: Catalog) -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 from retrieval.catalog import Catalog
 from retrieval.errors import IndexMissingError
 from retrieval.storage.patch_tokens import PatchTokenStore
-from retrieval.vectors.faiss.store import VectorStore
+from retrieval.vectors.faiss.store import FaissStore
 
 _PAGE_BYTES = 4096
 _SOME_TIME_NS = 1_600_000_000_000_000_000
@@ -110,7 +110,7 @@ def require_sound(index_dir: Path) -> None:
         ids = catalog.item_ids()
         if not len(ids):
             return
-        store = VectorStore(index_dir)
+        store = FaissStore(index_dir)
         index = store.load(catalog).index
         vectors = catalog.vectors(ids.tolist())
         questions = np.stack([vectors[id_] for id_ in ids.tolist()]).astype(np.float32)

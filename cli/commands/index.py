@@ -34,6 +34,11 @@ if TYPE_CHECKING:
     help="Keep the catalogue on a PostgreSQL server: postgresql+psycopg://user@host/database.",
 )
 @click.option(
+    "--vector-store",
+    metavar="URL",
+    help="Where vectors are searched, kept in the index: `faiss` or a database's address.",
+)
+@click.option(
     "--strict",
     is_flag=True,
     help="Exit with 1 where a picture could not be read or a folder is absent.",
@@ -49,6 +54,7 @@ def command(
     exclude: tuple[str, ...],
     vector_index: str | None,
     catalog: str | None,
+    vector_store: str | None,
     strict: bool,
     dry_run: bool,
     as_json: bool,
@@ -88,6 +94,7 @@ def command(
             exclude=exclude,
             vector_index=vector_index,
             catalog=catalog,
+            vector_store=vector_store,
             progress=ProgressBar(),
             stop=stop,
         )

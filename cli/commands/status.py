@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from retrieval.storage.paths import show_path
 if TYPE_CHECKING:
     from retrieval.catalog import Catalog
     from retrieval.storage.index_dir import IndexDir
+    from retrieval.vectors.base import StoreFacts
 
 
 @click.command("status")
@@ -38,12 +40,12 @@ def command(index_dir: str | None, as_json: bool, failures: bool) -> None:
 
 def status_record(catalog: Catalog, location: IndexDir) -> dict[str, Any]:
     """The state of an index, as JSON takes it."""
+    from retrieval.vectors.choice import StoreChoice
     from retrieval.vectors.faiss.kinds import AUTO
-    from retrieval.vectors.faiss.store import VectorStore
 
     made_by = catalog.encoder
     config_file = current_config().path
-    manifest = VectorStore(location.folder).manifest()
+    facts, complaint = _store_facts(catalog, location)
     elsewhere = set(catalog.elsewhere())
     return {
         "index_dir": str(location.folder),
@@ -60,10 +62,12 @@ def status_record(catalog: Catalog, location: IndexDir) -> dict[str, Any]:
         "tokens_bytes": sum(
             file.stat().st_size for file in location.folder.glob(f"{location.tokens.name}*")
         ),
-        "vector_index": manifest.kind if manifest else None,
+        "vector_store": StoreChoice.of(catalog.vector_store).address,
+        "vector_store_problem": complaint,
+        "vector_index": facts.kind if facts else None,
         "vector_index_choice": catalog.vector_index_choice or AUTO,
-        "vector_index_effort": manifest.effort if manifest else None,
-        "vector_index_recall": manifest.recall if manifest else None,
+        "vector_index_effort": facts.effort if facts else None,
+        "vector_index_recall": facts.recall if facts else None,
         "folders": [
             {
                 "path": str(root.path),
@@ -79,6 +83,18 @@ def status_record(catalog: Catalog, location: IndexDir) -> dict[str, Any]:
             for failure in catalog.failures()
         ],
     }
+
+
+def _store_facts(catalog: Catalog, location: IndexDir) -> tuple[StoreFacts | None, str | None]:
+    """What the vector store says of its copy, or what is wrong with the store."""
+    from retrieval.errors import VectorStoreError
+    from retrieval.vectors.registry import store_of
+
+    try:
+        with closing(store_of(catalog, location.folder)) as store:
+            return store.facts(catalog), None
+    except VectorStoreError as error:
+        return None, str(error)
 
 
 def _move_record(catalog: Catalog) -> dict[str, Any] | None:
@@ -135,9 +151,13 @@ def _size(record: dict[str, Any]) -> str:
 
 def _vector_index_line(record: dict[str, Any]) -> str:
     """The kind, its knob, and how many of the ten nearest it finds, as one line."""
+    from retrieval.vectors.choice import FAISS
     from retrieval.vectors.faiss.kinds import AUTO, EXACT, HNSW, IVF, family_of
 
     kind = record["vector_index"]
+    if record["vector_store"] != FAISS:
+        state = record["vector_store_problem"] or kind or "no copy yet"
+        return f"{record['vector_store']} ({state})"
     if kind is None:
         return "none yet"
     family = family_of(kind)

@@ -6,7 +6,9 @@ tokens from the pictures (`indexer.maintenance.fix`).
 
 from __future__ import annotations
 
+import logging
 import os
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +17,17 @@ from indexer.pipeline.targets import absolute
 from retrieval.catalog import Catalog
 from retrieval.catalog.sqlite.backup import copy_catalog, verify_backup
 from retrieval.catalog.sqlite.replace import follow_on, name_aside, overwrite, set_aside, take_place
-from retrieval.errors import CatalogError, MmsearchError
+from retrieval.errors import CatalogError, MmsearchError, VectorStoreError
 from retrieval.storage.disk import delete_database
 from retrieval.storage.index_dir import IndexDir, resolve_index_dir
 from retrieval.storage.patch_token_inventory import take_inventory
 from retrieval.storage.patch_tokens import PatchTokenStore, discard
 from retrieval.storage.writer_lock import writer_lock
-from retrieval.vectors.faiss.store import VectorStore
+from retrieval.vectors.choice import StoreChoice
+from retrieval.vectors.faiss.store import FaissStore
+from retrieval.vectors.registry import store_of
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -96,8 +102,21 @@ def restore(
             held = 0
             if made_by is not None:
                 held = len(take_inventory(location.tokens, made_by.fingerprint).ids)
-                VectorStore(location.folder).rebuild(catalog)
+                _rebuild_vectors(catalog, location)
             return Restored(images, max(0, images - held), kept)
+
+
+def _rebuild_vectors(catalog: Catalog, location: IndexDir) -> None:
+    """A copy of the vectors of its own, since the backed-up index may still use the former one."""
+    choice = StoreChoice.of(catalog.vector_store)
+    if choice != choice.afresh():
+        with catalog.transaction() as change:
+            change.set_vector_store(choice.afresh().text)
+    with closing(store_of(catalog, location.folder)) as store:
+        try:
+            store.rebuild(catalog)
+        except VectorStoreError as error:
+            logger.warning("%s", error)
 
 
 def _put_in_place(source: Path, location: IndexDir, was_there: bool) -> Path | None:
@@ -133,7 +152,7 @@ def _put_in_place(source: Path, location: IndexDir, was_there: bool) -> Path | N
 def _discard_copies(location: IndexDir) -> None:
     """Have nothing be taken for a copy of the catalogue that comes."""
     discard(location.tokens)
-    VectorStore(location.folder).invalidate()
+    FaissStore(location.folder).invalidate()
 
 
 def _keep_tokens(location: IndexDir, ids: set[int]) -> None:

@@ -20,7 +20,7 @@ from retrieval.encoders.bound import BoundEncoder
 from retrieval.errors import EncoderMismatchError, UnknownModelError
 from retrieval.index import Index
 from retrieval.storage.patch_token_inventory import TokenInventory
-from retrieval.vectors.faiss.verify import IndexDefects, compare_with_catalog
+from retrieval.vectors.base import IndexDefects
 
 
 @dataclass
@@ -72,11 +72,11 @@ def check_index(
 
 def examine(index: Index, *, with_content: bool, progress: Progress) -> Examination:
     """Look at every part of an index; for the process that writes to it."""
-    catalog, location = index.catalog, index.dir
+    catalog = index.catalog
     seen = Examination(catalog.find_defects())
     if seen.catalog.damage:
         return seen
-    seen.copy = compare_with_catalog(location.folder, catalog)
+    seen.copy = index.vectors.defects(catalog)
     seen.files = check_files(catalog, progress, with_content=with_content)
     made_by = catalog.encoder
     if made_by is not None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,14 +18,22 @@ from retrieval.catalog.sqlite.recover import Salvaged, fold_log_in, salvage
 from retrieval.catalog.sqlite.replace import name_aside, set_aside, take_place
 from retrieval.encoders.registry import DEFAULT_MODEL, load_encoder
 from retrieval.encoders.space import EmbeddingSpace
-from retrieval.errors import CatalogError, DamagedCatalogError, IndexMissingError
+from retrieval.errors import (
+    CatalogError,
+    DamagedCatalogError,
+    IndexMissingError,
+    VectorStoreError,
+)
 from retrieval.storage.disk import delete_database, sync_file, sync_folder
 from retrieval.storage.index_dir import IndexDir, resolve_index_dir
 from retrieval.storage.patch_tokens import fingerprint_of
 from retrieval.storage.writer_lock import writer_lock
-from retrieval.vectors.base import Ids
-from retrieval.vectors.faiss.index import FaissIndex
-from retrieval.vectors.faiss.store import VectorStore
+from retrieval.vectors.base import ExactVectors, Ids
+from retrieval.vectors.choice import StoreChoice
+from retrieval.vectors.faiss.store import FaissStore
+from retrieval.vectors.registry import store_of
+
+logger = logging.getLogger(__name__)
 
 # Under this name the new catalogue is complete, and takes the place of the damaged one.
 _READY = "catalog.repaired.sqlite"
@@ -63,14 +73,13 @@ def repair_catalog(
     ready = path.with_name(_READY)
     if not path.exists() and not ready.exists():
         raise IndexMissingError(f"There is no catalogue in {location.folder} to repair.")
-    store = VectorStore(location.folder)
     with writer_lock(location):
         if ready.exists():
             # A repair that was cut off just before its end.
-            _put_in_place(ready, path, store)
+            _put_in_place(ready, location)
         if _is_sound(location):
             with Catalog.open(path) as catalog:
-                store.refresh(catalog)
+                _refresh(catalog, location)
                 return _summary(catalog, was_sound=True)
         fresh = path.with_name("catalog.repairing.tmp")
         delete_database(fresh)
@@ -86,9 +95,9 @@ def repair_catalog(
         damaged_file = _keep_damaged(path)
         fresh.replace(ready)
         sync_folder(location.folder)
-        _put_in_place(ready, path, store)
+        _put_in_place(ready, location)
         with Catalog.open(path) as catalog:
-            store.refresh(catalog)
+            _refresh(catalog, location)
             return _summary(
                 catalog,
                 was_sound=False,
@@ -107,14 +116,15 @@ def _is_sound(location: IndexDir) -> bool:
             for root in catalog.roots():
                 catalog.known_files(root.id)
             catalog.disks()
-            copy = VectorStore(location.folder).exact_index(catalog.generation)
-            return not any(len(ids) for ids, _ in _corrections(catalog, copy))
+            with closing(store_of(catalog, location.folder)) as store:
+                copy = store.exact_copy(catalog, catalog.generation)
+                return not any(len(ids) for ids, _ in _corrections(catalog, copy))
     except DamagedCatalogError:
         return False
 
 
 def _corrections(
-    catalog: Catalog, copy: FaissIndex | None
+    catalog: Catalog, copy: ExactVectors | None
 ) -> Iterator[tuple[Ids, NDArray[np.float16]]]:
     """Vectors of the copy that the catalogue has otherwise, or lacks: ids and (n, dim).
 
@@ -134,9 +144,10 @@ def _corrections(
 
 def _complete(catalog: Catalog, location: IndexDir, salvaged: Salvaged, model: str | None) -> int:
     """Vectors for the rows that lack theirs, as far as there is a copy; returns what is lost."""
-    store = VectorStore(location.folder)
     encoder = catalog.encoder or _encoder(location, salvaged.dim, model)
-    corrections = list(_corrections(catalog, store.exact_index(salvaged.generation)))
+    with closing(store_of(catalog, location.folder)) as store:
+        copy = store.exact_copy(catalog, salvaged.generation)
+        corrections = list(_corrections(catalog, copy))
     with catalog.transaction() as change:
         if encoder is not None:
             change.set_encoder(encoder)
@@ -145,9 +156,13 @@ def _complete(catalog: Catalog, location: IndexDir, salvaged: Salvaged, model: s
     with catalog.transaction() as change:
         change.remove_files(catalog.file_ids_of(catalog.ids_without_vectors().tolist()))
     known_before = len(salvaged.seen)
-    manifest = store.manifest()
+    manifest = FaissStore(location.folder).manifest()
     if manifest is not None and manifest.generation == salvaged.generation:
         known_before = max(known_before, manifest.count)
+    # Pictures of which no trace was left are in the former copy still.
+    choice = StoreChoice.of(catalog.vector_store)
+    if choice != choice.afresh():
+        catalog.note_vector_store(choice.afresh().text)
     return known_before - catalog.count_items()
 
 
@@ -170,11 +185,20 @@ def _keep_damaged(path: Path) -> Path:
     return kept
 
 
-def _put_in_place(ready: Path, path: Path, store: VectorStore) -> None:
+def _put_in_place(ready: Path, location: IndexDir) -> None:
     """Let the new catalogue take the place of the damaged one, whose log must not reach it."""
     # Pictures of which no trace was left are in the vector index still.
-    store.invalidate()
-    take_place(ready, path)
+    FaissStore(location.folder).invalidate()
+    take_place(ready, location.catalog)
+
+
+def _refresh(catalog: Catalog, location: IndexDir) -> None:
+    """Let the vector store show the catalogue, where it is to be reached."""
+    with closing(store_of(catalog, location.folder)) as store:
+        try:
+            store.refresh(catalog)
+        except VectorStoreError as error:
+            logger.warning("%s", error)
 
 
 def _summary(

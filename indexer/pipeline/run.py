@@ -39,7 +39,9 @@ from retrieval.images.decoder_pool import DecoderPool
 from retrieval.index import Index
 from retrieval.media.base import VIDEO, kind_of
 from retrieval.storage.index_dir import resolve_index_dir
+from retrieval.vectors.choice import StoreChoice
 from retrieval.vectors.faiss.kinds import AUTO, check_choice
+from retrieval.vectors.registry import reach_store
 
 BATCH_SIZE = 32
 
@@ -54,6 +56,7 @@ def index_folders(
     backend: EncodingBackend | None = None,
     vector_index: str | None = None,
     catalog: str | None = None,
+    vector_store: str | None = None,
     exclude: Sequence[str] = (),
     take_back: Sequence[str | os.PathLike[str]] | None = None,
     progress: Progress | None = None,
@@ -65,7 +68,8 @@ def index_folders(
     `fp32`, `int8` or `auto`, see `load_encoder`; an index may hold vectors of both. `encoder` is
     for an encoder object of one's own, `backend` for encoding elsewhere than in this process, with
     that same encoder. `vector_index`, one of `kinds.CHOICES`, is
-    kept in the index; without it an index keeps what was chosen before. `catalog` is the address of
+    kept in the index; `vector_store`, `faiss` or a database's address, is as well, less its
+    password. Without them an index keeps what was chosen before. `catalog` is the address of
     a catalogue on a server, see `docs/how-to/postgresql.md`; the index folder remembers it, without
     its password. `exclude` are patterns, as
     lines of an ignore file in each root that has the last word; they hold for this run, in which
@@ -75,7 +79,8 @@ def index_folders(
     date and returns a summary that says so.
 
     Raises MmsearchError where a path is not there or inside of what stays removed, `vector_index`
-    is no kind or a pattern is none, EncoderMismatchError where the index was made with another
+    is no kind or a pattern is none, VectorStoreError where `vector_store` is not to be reached,
+    EncoderMismatchError where the index was made with another
     model, IndexBusyError where another process writes to it, CatalogError where the catalogue is
     damaged, StorageError where the disk is full or fails.
     """
@@ -86,6 +91,8 @@ def index_folders(
     location = resolve_index_dir(index_dir)
     if vector_index is not None:
         check_choice(vector_index)
+    if vector_store is not None:
+        vector_store = reach_store(vector_store)
     if not location.has_catalog:
         # Before anything is made: a mistyped path must not leave an empty index behind.
         for path in paths:
@@ -104,6 +111,8 @@ def index_folders(
         warnings.filterwarnings("ignore", module=r"PIL\.")
         if vector_index is not None:
             _choose_vector_index(index.catalog, vector_index)
+        if vector_store is not None:
+            _choose_vector_store(index.catalog, vector_store)
         removed = left_removed(index.catalog.removed(), paths if take_back is None else take_back)
         targets = resolve_targets(index.catalog, paths)
         _keep_removed(index.catalog, removed)
@@ -316,6 +325,12 @@ def _choose_vector_index(catalog: Catalog, choice: str) -> None:
     if choice != (catalog.vector_index_choice or AUTO):
         with catalog.transaction() as change:
             change.set_vector_index_choice(choice)
+
+
+def _choose_vector_store(catalog: Catalog, address: str) -> None:
+    if address != StoreChoice.of(catalog.vector_store).address:
+        with catalog.transaction() as change:
+            change.set_vector_store(StoreChoice.at(address).text)
 
 
 def _keep_removed(catalog: Catalog, removed: list[Path]) -> None:

@@ -30,6 +30,7 @@ from retrieval.catalog.transaction import (
     ELSEWHERE,
     PATCH_TOKENS,
     REMOVED,
+    VECTOR_STORE,
     WriteTransaction,
     put_info,
 )
@@ -207,6 +208,17 @@ class Catalog(ItemReading, EmbeddingReading, ContentReading, SavedSearches, Mark
         """The kind of vector index that its owner chose, see `retrieval.vectors.faiss.kinds`."""
         with self._reading() as connection:
             return read_info(connection, "vector_index")
+
+    @property
+    def vector_store(self) -> str | None:
+        """What `retrieval.vectors.registry` keeps of the store that its owner chose, as JSON."""
+        with self._reading() as connection:
+            return read_info(connection, VECTOR_STORE)
+
+    def note_vector_store(self, text: str) -> None:
+        """Keep what a store notes of itself, which is no change for those who ask."""
+        with self._database.errors(), self._engine.begin() as connection:
+            put_info(connection, VECTOR_STORE, text)
 
     @property
     def generation(self) -> int:

@@ -182,6 +182,19 @@ class ItemReading(CatalogBase):
                 )
         return sorted(found)
 
+    def root_ids_of(self, item_ids: Sequence[int]) -> NDArray[np.int64]:
+        """The root, int64 (n,), that the file of each item is in; 0 where there is no such item."""
+        found: dict[int, int] = {}
+        with self._reading() as connection:
+            for chunk in chunks(list(item_ids), IDS_A_STATEMENT):
+                rows = connection.execute(
+                    select(items.c.id, files.c.root_id)
+                    .join(files, files.c.id == items.c.file_id)
+                    .where(items.c.id.in_(chunk))
+                )
+                found.update((item_id, root_id) for item_id, root_id in rows)
+        return np.array([found.get(item_id, 0) for item_id in item_ids], dtype=np.int64)
+
     def items(self, ids: Sequence[int]) -> dict[int, Item]:
         """The items with these ids, by id; an id that is not there is left out."""
         found: dict[int, Item] = {}

@@ -59,6 +59,8 @@ PATCH_TOKENS = "patch_tokens"
 DISKS = "disks"
 REMOVED = "removed"
 ELSEWHERE = "elsewhere"
+# In `info`: where the vectors are searched, unless that is in files of the index folder.
+VECTOR_STORE = "vector_store"
 
 
 class WriteTransaction:
@@ -180,6 +182,10 @@ class WriteTransaction:
     def set_vector_index_choice(self, choice: str) -> None:
         """Keep which kind of vector index its owner wants, see `retrieval.vectors.faiss.kinds`."""
         self._put_info("vector_index", choice)
+
+    def set_vector_store(self, text: str) -> None:
+        """Keep which vector store its owner wants, see `retrieval.vectors.registry`."""
+        self._put_info(VECTOR_STORE, text)
 
     def add_root(self, path: Path) -> Root:
         """Add a root folder; one that is there already is returned as it is."""

@@ -18,7 +18,7 @@ from retrieval.index import Index
 from retrieval.rerankers.registry import AUTO
 from retrieval.search.relevance import RelevanceModel
 from retrieval.search.rerank import RerankStage
-from retrieval.vectors.faiss.store import Snapshot
+from retrieval.vectors.base import Snapshot, VectorStore
 
 T = TypeVar("T")
 
@@ -32,6 +32,7 @@ class LiveIndex:
         self._space = Space(index)
         self._left: list[Space] = []
         self._snapshot: Snapshot | None = None
+        self._store: VectorStore | None = None
         self._lock = threading.Lock()
         # Not a daemon: cut off inside FAISS at the program's end, it would abort it.
         self._opening = threading.Thread(target=self._open_ahead, name="open-index")
@@ -66,8 +67,10 @@ class LiveIndex:
                 self.index = self.index.rebound(made_by)
                 self._space = Space(self.index)
                 self._snapshot = None
-            if self._snapshot is None:
-                self._snapshot = self.index.vectors.load(self._reader)
+            store = self.index.vectors
+            if self._snapshot is None or store is not self._store:
+                self._snapshot = store.load(self._reader)
+                self._store = store
             else:
                 self._snapshot = self._snapshot.caught_up(self._reader)
             return self._snapshot

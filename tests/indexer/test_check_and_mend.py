@@ -20,7 +20,7 @@ from retrieval.errors import IndexBusyError, IndexMissingError
 from retrieval.storage.index_dir import IndexDir
 from retrieval.storage.patch_tokens import PatchTokenStore
 from retrieval.storage.writer_lock import writer_lock
-from retrieval.vectors.faiss.store import MANIFEST, VectorStore
+from retrieval.vectors.faiss.store import MANIFEST, FaissStore
 from tests.support.small_encoder import ColorEncoder
 
 PICTURES = 6
@@ -176,7 +176,7 @@ def test_every_damage_is_found_and_mended(
         ids = catalog.vector_ids().tolist()
         for item_id, vector in before.vectors(ids).items():
             np.testing.assert_array_equal(catalog.vectors([item_id])[item_id], vector)
-        assert VectorStore(index).load(catalog).generation == catalog.generation
+        assert FaissStore(index).load(catalog).generation == catalog.generation
 
 
 def test_files_that_are_gone_or_changed_are_named_and_left_to_the_next_run(

@@ -30,7 +30,7 @@ from retrieval.errors import (
 from retrieval.storage.index_dir import resolve_index_dir
 from retrieval.storage.patch_tokens import PatchTokenStore
 from retrieval.storage.writer_lock import writer_lock
-from retrieval.vectors.faiss.store import VectorStore
+from retrieval.vectors.faiss.store import FaissStore
 from tests.support.small_encoder import ColorEncoder
 
 
@@ -94,7 +94,7 @@ def test_every_picture_below_a_folder_is_indexed_with_the_vector_of_its_pixels(
                 pixels = np.asarray(image.resize((32, 32), Image.Resampling.BILINEAR))
             expected = encoder.encode_images(pixels[np.newaxis]).vectors[0]
             np.testing.assert_allclose(catalog.vectors([item_id])[item_id], expected, atol=1e-3)
-        assert VectorStore(index_dir).manifest().generation == catalog.generation  # type: ignore[union-attr]
+        assert FaissStore(index_dir).manifest().generation == catalog.generation  # type: ignore[union-attr]
 
 
 def test_a_second_run_reads_nothing_and_changes_nothing(library: Path, index_dir: Path) -> None:
@@ -473,7 +473,7 @@ def test_an_interrupted_run_keeps_what_was_committed_and_the_next_one_ends_it(
         [library], index_dir, encoder=ColorEncoder(), progress=progress, stop=stop
     )
     assert (summary.interrupted, summary.new, progress.finished) == (True, 32, True)
-    assert VectorStore(index_dir).manifest().count == len(shown(index_dir)) == 32  # type: ignore[union-attr]
+    assert FaissStore(index_dir).manifest().count == len(shown(index_dir)) == 32  # type: ignore[union-attr]
     assert run(library, index_dir=index_dir).new == 48
 
 
@@ -569,7 +569,7 @@ def test_a_run_killed_at_any_moment_loses_nothing_that_was_committed(
     assert summary.new + summary.unchanged == count
     assert set(shown(index_dir)) == set(library.iterdir())
     with catalog_of(index_dir) as catalog:
-        manifest = VectorStore(index_dir).manifest()
+        manifest = FaissStore(index_dir).manifest()
         assert manifest is not None
         assert (manifest.count, manifest.generation) == (count, catalog.generation)
 

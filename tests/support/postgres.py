@@ -75,9 +75,12 @@ class PostgresServer:
 
 
 @contextmanager
-def running_server() -> Iterator[PostgresServer]:
-    """Start a server and stop it at the end; the test is skipped where none is installed."""
-    programs = _programs()
+def running_server(programs: Path | None = None) -> Iterator[PostgresServer]:
+    """Start a server and stop it at the end; the test is skipped where none is installed.
+
+    `programs` is the folder of another server's programs than Debian's.
+    """
+    programs = programs or _programs()
     if programs is None:
         pytest.skip("no PostgreSQL server is installed (apt-get install postgresql)")
     pytest.importorskip("psycopg", reason="psycopg is not installed (mmsearch[postgres])")

@@ -20,6 +20,7 @@ _STATUS: dict[type[errors.MmsearchError], int] = {
     errors.IndexBusyError: 409,
     errors.CatalogError: 503,
     errors.StorageError: 507,
+    errors.VectorStoreError: 503,
     errors.EncoderMismatchError: 503,
     errors.ImageError: 415,
     errors.MmsearchError: 400,

@@ -41,6 +41,7 @@ _VECTORS = f"""
 SELECT item_id, vector FROM embeddings WHERE space_id = {_SPACE} AND item_id IN ({{marks}})
 """
 _GENERATION = "SELECT value FROM info WHERE key = 'generation'"
+_VECTOR_STORE = "SELECT value FROM info WHERE key = 'vector_store'"
 _ITEMS = f"""
 SELECT items.id, roots.path, files.path, items.width_px, items.height_px, items.time_ms,
     {", ".join(f"items.{name}" for name in COLUMNS)}
@@ -117,6 +118,14 @@ class QuickReader(Closing):
             return self.full.generation if rows is None else int(rows[0][0])
         except (IndexError, TypeError, ValueError):
             return self.full.generation
+
+    @property
+    def vector_store(self) -> str | None:
+        """See `Catalog.vector_store`."""
+        rows = self._rows(_VECTOR_STORE)
+        if rows is None:
+            return self.full.vector_store
+        return rows[0][0] if rows else None
 
     def items(self, ids: Sequence[int]) -> dict[int, Item]:
         """The items with these ids, by id; an id that is not there is left out."""

@@ -7,13 +7,10 @@ search in one thread is undisturbed by news that another takes in: each change m
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from retrieval.encoders.base import Vectors
-from retrieval.vectors.base import Ids, VectorIndex
+from retrieval.vectors.base import Halves, Ids, VectorIndex
 from retrieval.vectors.faiss.index import FaissIndex
-
-Halves = NDArray[np.float16]
 
 
 class OverlayIndex:

@@ -23,11 +23,12 @@ from retrieval.catalog.sqlite.quick_reader import QuickReader
 from retrieval.encoders.base import Vectors
 from retrieval.errors import IndexMissingError
 from retrieval.storage.disk import sync_file, sync_folder
-from retrieval.vectors.base import Ids
+from retrieval.vectors.base import Ids, IndexDefects, StoreFacts
 from retrieval.vectors.faiss.index import FaissIndex
 from retrieval.vectors.faiss.kinds import AUTO, FLAT_HALVES, choose_kind, is_outgrown
 from retrieval.vectors.faiss.overlay import OverlayIndex
 from retrieval.vectors.faiss.tuning import make_questions, merge_nearest, tune
+from retrieval.vectors.snapshot import OverlaySnapshot
 
 if TYPE_CHECKING:
     from retrieval.catalog import Catalog
@@ -80,34 +81,13 @@ class Built:
     recall: float
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """An index together with the generation of the catalogue that it shows."""
-
-    index: OverlayIndex
-    generation: int
-
-    def caught_up(self, catalog: Catalog | QuickReader) -> Snapshot:
-        """This snapshot with all that the catalogue has seen since."""
-        if catalog.generation == self.generation:
-            return self
-        with catalog.changes_since(self.generation) as (generation, removed, chunks):
-            written = list(chunks)
-        if generation == self.generation:
-            return self
-        dim = self.index.dim
-        ids = np.concatenate([np.empty(0, np.int64), *(chunk[0] for chunk in written)])
-        vectors = np.concatenate([np.empty((0, dim), np.float16), *(chunk[1] for chunk in written)])
-        return Snapshot(self.index.updated(removed, ids, vectors), generation)
-
-
-class VectorStore:
-    """Keeps the index file of one index folder in step with its catalogue."""
+class FaissStore:
+    """Keeps the index file of one index folder in step with its catalogue (a `VectorStore`)."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def load(self, catalog: Catalog | QuickReader) -> Snapshot:
+    def load(self, catalog: Catalog | QuickReader) -> OverlaySnapshot:
         """The index as the catalogue stands now.
 
         A file that is behind catches up from the rows that it misses; one that is missing or
@@ -116,11 +96,11 @@ class VectorStore:
         """
         snapshot = self._open(catalog)
         if snapshot is None:
-            built = _build(catalog.full if isinstance(catalog, QuickReader) else catalog)
+            built = build_index(catalog.full if isinstance(catalog, QuickReader) else catalog)
             # Someone who may only read the folder can still search: the copy stays in memory.
             with suppress(OSError):
                 self._write(built)
-            return Snapshot(OverlayIndex(built.index), built.generation)
+            return OverlaySnapshot(OverlayIndex(built.index), built.generation)
         return snapshot.caught_up(catalog)
 
     def refresh(self, catalog: Catalog) -> None:
@@ -140,7 +120,7 @@ class VectorStore:
                 catalog.vector_index_choice or AUTO,
             )
         ):
-            self._write(_build(catalog))
+            self._write(build_index(catalog))
             return
         caught_up = snapshot.caught_up(catalog)
         if caught_up.generation == manifest.generation:
@@ -157,7 +137,7 @@ class VectorStore:
         if file_checksum(self._folder / manifest.file) != manifest.checksum:
             # Carried over into a new file, the damage would have a checksum that fits.
             logger.warning("The vector index is damaged: making it again.")
-            self._write(_build(catalog))
+            self._write(build_index(catalog))
             return
         index = FaissIndex.read(self._folder / manifest.file, manifest.kind, manifest.effort)
         with catalog.changes_since(manifest.generation) as (generation, removed, chunks):
@@ -166,20 +146,37 @@ class VectorStore:
                 index.remove(ids)
                 index.add(ids, vectors.astype(np.float32))
         if index.removed_share > _TOLERATED_REMOVED:
-            self._write(_build(catalog))
+            self._write(build_index(catalog))
             return
         self._write(Built(index, generation, manifest.trained_on, manifest.recall))
 
     def rebuild(self, catalog: Catalog) -> None:
         """Make the file again from the catalogue, whatever is there; for the writing process."""
         self._sweep()
-        self._write(_build(catalog))
+        self._write(build_index(catalog))
 
     def invalidate(self) -> None:
         """Trust the file on disk no longer, so that whoever opens it makes it again."""
         (self._folder / MANIFEST).unlink(missing_ok=True)
 
-    def exact_index(self, generation: int | None) -> FaissIndex | None:
+    def facts(self, catalog: Catalog | QuickReader) -> StoreFacts | None:
+        """What stands on disk; None where there is nothing that can be read."""
+        found = self.manifest()
+        if found is None:
+            return None
+        return StoreFacts(found.kind, found.generation, found.count, found.effort, found.recall)
+
+    def defects(self, catalog: Catalog) -> IndexDefects:
+        """Compare the index file, its checksum, generation and ids with the catalogue."""
+        # Here, since a question does without.
+        from retrieval.vectors.faiss.verify import compare_with_catalog
+
+        return compare_with_catalog(self._folder, catalog)
+
+    def close(self) -> None:
+        """Nothing is held: files that are mapped go with the index that was loaded."""
+
+    def exact_copy(self, catalog: Catalog, generation: int | None) -> FaissIndex | None:
         """The copy on disk, to mend a damaged catalogue of that generation with.
 
         None where it is of another generation, damaged, or not exact.
@@ -202,7 +199,7 @@ class VectorStore:
         except (OSError, ValueError, TypeError):
             return None
 
-    def _open(self, catalog: Catalog | QuickReader) -> Snapshot | None:
+    def _open(self, catalog: Catalog | QuickReader) -> OverlaySnapshot | None:
         """The copy on disk, or None where there is none that can be trusted."""
         for _ in range(3):
             manifest = self.manifest()
@@ -225,7 +222,7 @@ class VectorStore:
             except (OSError, RuntimeError):
                 logger.warning("The vector index is damaged: making it again.")
                 return None
-            return Snapshot(OverlayIndex(base), manifest.generation)
+            return OverlaySnapshot(OverlayIndex(base), manifest.generation)
         logger.warning("The vector index is missing: making it again.")
         return None
 
@@ -277,8 +274,11 @@ class VectorStore:
         sync_folder(self._folder)
 
 
-def _build(catalog: Catalog) -> Built:
-    """A whole index from the catalogue's rows."""
+def build_index(catalog: Catalog) -> Built:
+    """A whole index from the catalogue's rows.
+
+    Raises IndexMissingError where the catalogue has no vectors yet.
+    """
     encoder = catalog.encoder
     if encoder is None:
         raise IndexMissingError("Nothing has been indexed yet.")

@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from retrieval.catalog import Catalog
+from retrieval.vectors.base import IndexDefects
 from retrieval.vectors.faiss.index import FaissIndex
-from retrieval.vectors.faiss.store import MANIFEST, Manifest, VectorStore, file_checksum
-
-
-@dataclass(frozen=True)
-class IndexDefects:
-    """What is wrong with the vector index on disk.
-
-    `unusable` says in a few words why it cannot be used at all: `missing`, `damaged`, or `of
-    another catalogue`. Otherwise `lacking` counts pictures that it should hold and does not,
-    `foreign` those that it holds and should not. A copy that is merely behind has no defect:
-    whoever opens it catches up.
-    """
-
-    unusable: str | None = None
-    lacking: int = 0
-    foreign: int = 0
+from retrieval.vectors.faiss.store import MANIFEST, FaissStore, Manifest, file_checksum
 
 
 def compare_with_catalog(folder: Path, catalog: Catalog) -> IndexDefects:
     """Compare the index file, its checksum, generation and ids with the catalogue."""
     encoder = catalog.encoder
-    manifest = VectorStore(folder).manifest()
+    manifest = FaissStore(folder).manifest()
     if encoder is None:
         return IndexDefects()
     if manifest is None:

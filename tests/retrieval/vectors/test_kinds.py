@@ -17,7 +17,7 @@ from retrieval.errors import MmsearchError
 from retrieval.vectors.base import Ids, VectorIndex
 from retrieval.vectors.faiss import kinds
 from retrieval.vectors.faiss.index import FaissIndex
-from retrieval.vectors.faiss.store import VectorStore
+from retrieval.vectors.faiss.store import FaissStore
 from retrieval.vectors.faiss.tuning import TARGET_RECALL, make_questions, merge_nearest, tune
 from tests.support.rows import pictures
 
@@ -105,7 +105,7 @@ def test_a_large_index_reaches_its_target_recall_and_says_so(
     tmp_path: Path, large_catalog: Catalog, choice: str
 ) -> None:
     choose(large_catalog, choice)
-    store = VectorStore(tmp_path)
+    store = FaissStore(tmp_path)
     store.refresh(large_catalog)
     manifest = store.manifest()
     assert manifest is not None
@@ -177,7 +177,7 @@ def test_a_large_index_takes_additions_and_removals(
     tmp_path: Path, large_catalog: Catalog, choice: str
 ) -> None:
     choose(large_catalog, choice)
-    store = VectorStore(tmp_path)
+    store = FaissStore(tmp_path)
     store.refresh(large_catalog)
     before = store.manifest()
     fresh = clustered_vectors(200, 3)
@@ -205,7 +205,7 @@ def test_a_graph_with_many_removed_nodes_is_made_anew(
     tmp_path: Path, large_catalog: Catalog
 ) -> None:
     choose(large_catalog, kinds.HNSW)
-    store = VectorStore(tmp_path)
+    store = FaissStore(tmp_path)
     store.refresh(large_catalog)
     with large_catalog.transaction() as change:
         change.remove_files(IDS[: COUNT // 4].tolist())
@@ -217,7 +217,7 @@ def test_a_graph_with_many_removed_nodes_is_made_anew(
 
 def test_the_choice_outlives_the_index_file(tmp_path: Path, large_catalog: Catalog) -> None:
     choose(large_catalog, kinds.SQ8)
-    store = VectorStore(tmp_path)
+    store = FaissStore(tmp_path)
     store.refresh(large_catalog)
     for path in tmp_path.glob("vectors*"):
         path.unlink()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from retrieval.catalog import Catalog
 from retrieval.encoders.space import EmbeddingSpace
 from retrieval.errors import IndexMissingError
-from retrieval.vectors.faiss.store import MANIFEST, VectorStore
+from retrieval.vectors.faiss.store import MANIFEST, FaissStore
 from tests.support.rows import pictures
 
 DIM = 16
@@ -38,7 +38,7 @@ def catalog(tmp_path: Path) -> Catalog:
     return catalog
 
 
-def answers(store: VectorStore, catalog: Catalog) -> list[list[int]]:
+def answers(store: FaissStore, catalog: Catalog) -> list[list[int]]:
     index = store.load(catalog).index
     return [index.search(unit_vectors(100, 0)[n : n + 1], 3)[1][0].tolist() for n in range(100)]
 
@@ -53,13 +53,13 @@ def test_a_catalogue_without_vectors_says_what_to_run(tmp_path: Path) -> None:
         Catalog.create(tmp_path / "catalog.sqlite") as empty,
         pytest.raises(IndexMissingError, match="Nothing has been indexed"),
     ):
-        VectorStore(tmp_path).load(empty)
+        FaissStore(tmp_path).load(empty)
 
 
 def test_refresh_leaves_one_file_that_shows_the_present_generation(
     tmp_path: Path, catalog: Catalog
 ) -> None:
-    store = VectorStore(tmp_path)
+    store = FaissStore(tmp_path)
     store.refresh(catalog)
     ids = add_images(catalog, ["new.jpg"], unit_vectors(1, 9))
     store.refresh(catalog)
@@ -74,7 +74,7 @@ def test_refresh_leaves_one_file_that_shows_the_present_generation(
 def test_a_file_that_is_behind_catches_up_from_the_rows_it_misses(
     tmp_path: Path, catalog: Catalog
 ) -> None:
-    store = VectorStore(tmp_path)
+    store = FaissStore(tmp_path)
     store.refresh(catalog)
     added = add_images(catalog, ["new.jpg"], unit_vectors(1, 9))
     replaced = add_images(catalog, ["3.jpg"], unit_vectors(1, 10))
@@ -120,7 +120,7 @@ def garble_manifest(folder: Path) -> None:
 def test_a_harmed_copy_is_made_again_and_answers_as_before(
     tmp_path: Path, catalog: Catalog, harm: object, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store = VectorStore(tmp_path)
+    store = FaissStore(tmp_path)
     store.refresh(catalog)
     before = answers(store, catalog)
     assert callable(harm)
@@ -136,17 +136,17 @@ def test_a_copy_newer_than_the_catalogue_is_not_trusted(tmp_path: Path) -> None:
     newer = Catalog.create(tmp_path / "newer.sqlite")
     add_images(newer, ["a.jpg"], unit_vectors(1, 0))
     add_images(newer, ["b.jpg"], unit_vectors(1, 1))
-    VectorStore(tmp_path).refresh(newer)
+    FaissStore(tmp_path).refresh(newer)
     older = Catalog.create(tmp_path / "older.sqlite")
     ids = add_images(older, ["c.jpg"], unit_vectors(1, 2))
-    snapshot = VectorStore(tmp_path).load(older)
+    snapshot = FaissStore(tmp_path).load(older)
     assert snapshot.index.search(unit_vectors(1, 0), 5)[1].tolist() == [[*ids, -1, -1, -1, -1]]
 
 
 def test_an_unfinished_write_leaves_the_old_copy_in_force(
     tmp_path: Path, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = VectorStore(tmp_path)
+    store = FaissStore(tmp_path)
     store.refresh(catalog)
     old = store.manifest()
     add_images(catalog, ["new.jpg"], unit_vectors(1, 9))
@@ -166,7 +166,7 @@ def test_an_unfinished_write_leaves_the_old_copy_in_force(
 def test_damage_to_a_file_too_large_to_be_checked_at_each_start_is_not_carried_over(
     tmp_path: Path, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = VectorStore(tmp_path)
+    store = FaissStore(tmp_path)
     store.refresh(catalog)
     times = index_file(tmp_path).stat()
     flip_a_bit(tmp_path)
@@ -177,13 +177,13 @@ def test_damage_to_a_file_too_large_to_be_checked_at_each_start_is_not_carried_o
     monkeypatch.undo()
     assert store.load(catalog).index.pending == 0
     (tmp_path / "fresh").mkdir()
-    assert answers(store, catalog) == answers(VectorStore(tmp_path / "fresh"), catalog)
+    assert answers(store, catalog) == answers(FaissStore(tmp_path / "fresh"), catalog)
 
 
 def test_a_change_of_no_vector_leaves_the_file_and_moves_its_generation_on(
     tmp_path: Path, catalog: Catalog
 ) -> None:
-    store = VectorStore(tmp_path)
+    store = FaissStore(tmp_path)
     store.refresh(catalog)
     before = index_file(tmp_path)
     with catalog.transaction() as change:

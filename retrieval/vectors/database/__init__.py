@@ -1,0 +1,1 @@
+"""Vector stores in databases: one way of following a catalogue, one module a database."""
