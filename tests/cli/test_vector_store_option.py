@@ -6,12 +6,14 @@ import json
 import shutil
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from indexer import index_folders
 from indexer.maintenance.check import check_index
+from indexer.maintenance.repair import repair_catalog
 from retrieval.search.engine import SearchEngine
 from tests.cli.test_command_line import mmsearch
 from tests.support.postgres import PASSWORD, PostgresServer
@@ -116,3 +118,19 @@ def test_a_mistyped_address_is_told_before_anything_is_indexed(
     assert (refused.returncode, refused.stdout) == (8, b"")
     assert b"milvus://host:19530" in refused.stderr
     assert not (index_dir / "catalog.sqlite").exists()
+
+
+def test_a_damaged_catalogue_gets_its_vectors_from_the_database(
+    index_dir: Path, address: str
+) -> None:
+    before = answers(index_dir)
+    index_folders([], index_dir, vector_store=address)
+    path = index_dir / "catalog.sqlite"
+    with closing(sqlite3.connect(path)) as catalog:
+        catalog.execute("UPDATE embeddings SET vector = zeroblob(length(vector)) WHERE item_id = 1")
+        catalog.execute("DELETE FROM embeddings WHERE item_id = 2")
+        catalog.commit()
+    summary = repair_catalog(index_dir)
+    assert (summary.was_sound, summary.lost_pictures) == (False, 0)
+    assert answers(index_dir) == before
+    assert check_index(index_dir).findings == ()
