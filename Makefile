@@ -1,7 +1,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SCRIPTS := $(shell grep -l -e '--tiny' benchmarks/*.py training/*.py examples/*.py 2>/dev/null)
+SCRIPTS := $(shell grep -l -e '--tiny' benchmarks/*.py training/*.py training/*/__main__.py examples/*.py 2>/dev/null)
 export HF_HUB_OFFLINE = 1
 # A notice of other programs that is none of a build's business.
 export NO_MKDOCS_2_WARNING = 1

@@ -36,6 +36,7 @@ COMMANDS = {
     "duplicates": ("duplicates", "List pictures that are there more than once."),
     "cluster": ("cluster", "Put the pictures into groups by theme."),
     "tag": ("tag", "Tag the pictures that labels of your own fit."),
+    "caption": ("caption", "Describe the indexed pictures in a sentence each."),
     "status": ("status", "Show what is indexed, and what failed."),
     "remove": ("remove", "Forget a folder or a picture."),
     "move": ("move", "Say that an indexed folder now lies elsewhere."),

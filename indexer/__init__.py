@@ -6,6 +6,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from indexer.captions import (
+        CaptionReport,
+        caption_pictures,
+        count_captions,
+        remove_captions,
+    )
     from indexer.exporting.run import ExportReport, export_index
     from indexer.feedback import forget_feedback, keep_feedback
     from indexer.images import add_images
@@ -25,6 +31,10 @@ if TYPE_CHECKING:
     from indexer.watch.watch import watch_folders
 
 _LAZY = {
+    "CaptionReport": "indexer.captions",
+    "caption_pictures": "indexer.captions",
+    "count_captions": "indexer.captions",
+    "remove_captions": "indexer.captions",
     "CheckReport": "indexer.maintenance.check",
     "Finding": "indexer.maintenance.findings",
     "IndexPreview": "indexer.pipeline.preview",
@@ -58,6 +68,7 @@ _LAZY = {
 }
 
 __all__ = [
+    "CaptionReport",
     "CheckReport",
     "ExportReport",
     "Finding",
@@ -71,7 +82,9 @@ __all__ = [
     "UpgradeReport",
     "add_images",
     "back_up",
+    "caption_pictures",
     "check_index",
+    "count_captions",
     "count_tags",
     "export_index",
     "fix_index",
@@ -81,6 +94,7 @@ __all__ = [
     "keep_feedback",
     "move_root",
     "preview_index",
+    "remove_captions",
     "remove_folder",
     "remove_tags",
     "repair_catalog",

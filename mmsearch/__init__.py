@@ -29,6 +29,7 @@ from retrieval.errors import (
 )
 
 if TYPE_CHECKING:
+    from indexer.captions import caption_pictures
     from indexer.feedback import forget_feedback, keep_feedback
     from indexer.images import add_images
     from indexer.pipeline.run import index_folders
@@ -66,6 +67,7 @@ _LAZY = {
     "SearchEngine": "retrieval.search.engine",
     "ShardedClient": "web.client.shards",
     "add_images": "indexer.images",
+    "caption_pictures": "indexer.captions",
     "forget_feedback": "indexer.feedback",
     "index_folders": "indexer.pipeline.run",
     "keep_feedback": "indexer.feedback",
@@ -103,6 +105,7 @@ __all__ = [
     "UnknownModelError",
     "__version__",
     "add_images",
+    "caption_pictures",
     "forget_feedback",
     "index_folders",
     "keep_feedback",

@@ -38,6 +38,13 @@ class Sources:
 
 def read_sources(data: Path, seed: int) -> Sources:
     """The pictures below `data`; what is absent is left out."""
+    found = read_captioned(data, seed)
+    named = [_named(item) for item in read_labelled(data / "imagenet_samples")]
+    return Sources([*found.learnt, *named], found.held)
+
+
+def read_captioned(data: Path, seed: int) -> Sources:
+    """Of these pictures those that people described."""
     flickr = data / "flickr8k"
     pictures = _of(flickr / "captions.tsv", flickr / "images")
     kept, held = hold_out(of_split(pictures, "train"), min(500, len(pictures) // 10), seed)
@@ -52,7 +59,6 @@ def read_sources(data: Path, seed: int) -> Sources:
     learnt += [picture for picture in coco if picture.path not in names]
     single = data / "coco_one_caption"
     learnt += _of(single / "captions.tsv", single / "images")
-    learnt += [_named(item) for item in read_labelled(data / "imagenet_samples")]
     return Sources(learnt, aside)
 
 

@@ -152,6 +152,8 @@ def _told(record: dict[str, Any]) -> dict[str, Any]:
         told["relevance"] = round(record["relevance"], 3)
     facts = record["metadata"]
     told |= {name: facts[name] for name in ("title", "caption", "keywords") if name in facts}
+    if record["captions"]:
+        told["described"] = [caption["text"] for caption in record["captions"]]
     if record.get("like"):
         told["copies"] = [other["path"] for other in record["like"]]
     return told

@@ -88,6 +88,7 @@ def _card(answer: Answer) -> dict[str, object]:
         "folded": folded_in_words(hit).strip(),
         "strip": _strip(hit),
         "like": [at_time(show_path(other.path), other.time_ms) for other in hit.like],
+        "captions": hit.captions,
         "heats": [
             {
                 "word": heat.word,

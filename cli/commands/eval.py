@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 @click.option("--split", metavar="NAME", help="Keep to one split of the captions, such as dev.")
 @click.option(
     "--task",
-    type=click.Choice(["retrieval", "vqa"]),
+    type=click.Choice(["retrieval", "caption", "vqa"]),
     default="retrieval",
     show_default=True,
-    help="What is measured: finding pictures, or answers to questions made of the captions.",
+    help="What is measured: finding pictures, describing them, or answers to questions.",
 )
 @click.option("--model", metavar="NAME", help="The model to measure; see `mmsearch models`.")
 @precision_option
@@ -57,6 +57,13 @@ if TYPE_CHECKING:
     metavar="auto|blip|NAME",
     help="With --task vqa: what answers.",
 )
+@click.option(
+    "--captioner",
+    default="compact",
+    show_default=True,
+    metavar="compact|blip|NAME",
+    help="With --task caption: what describes.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 def command(
     captions: Path,
@@ -68,6 +75,7 @@ def command(
     rerank: str,
     candidates: int,
     answerer: str,
+    captioner: str,
     as_json: bool,
 ) -> None:
     """Measure a model on pictures with CAPTIONS.
@@ -80,9 +88,15 @@ def command(
     With --task vqa, questions are made of the captions by rule and asked of their pictures; the
     table gives, for each kind of question, how often the answer is right, how often the most
     frequent answer would be, how often the answerer is sure, and how often it is right then.
+
+    With --task caption, each picture is described and the sentence compared with its captions by
+    BLEU, ROUGE-L and CIDEr, and by METEOR where there is Java. Needs mmsearch[captions].
     """
     if task == "vqa":
         _measure_answers(captions, images, split, answerer, as_json)
+        return
+    if task == "caption":
+        _measure_captioner(captions, images, split, captioner, as_json)
         return
     from retrieval.encoders.registry import DEFAULT_MODEL, load_encoder
     from retrieval.evaluation.captions import read_captions
@@ -112,6 +126,24 @@ def _measure_answers(
     with StageBar() as bar:
         found = evaluate_answers(asked, pictures, images, progress=bar)
     click.echo(json.dumps(asdict(found), indent=2) if as_json else answers_table(found))
+
+
+def _measure_captioner(
+    captions: Path, images: Path, split: str | None, captioner: str, as_json: bool
+) -> None:
+    from cli.output.caption_scores import as_table as scores_table
+    from retrieval.captioning.registry import load_captioner
+    from retrieval.encoders.registry import DEFAULT_MODEL, load_encoder
+    from retrieval.evaluation.captioning import evaluate_captioner
+    from retrieval.evaluation.captions import read_captions
+
+    pictures = read_captions(captions, split=split)
+    encoder = load_encoder(DEFAULT_MODEL)
+    with StageBar() as bar:
+        found = evaluate_captioner(
+            load_captioner(captioner, encoder), encoder, pictures, images, progress=bar
+        )
+    click.echo(json.dumps(asdict(found), indent=2) if as_json else scores_table(found))
 
 
 def as_record(found: Evaluation) -> dict[str, object]:

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from sqlalchemy import func, select
 
 from retrieval.catalog.base import IDS_A_STATEMENT, CatalogBase, chunks
-from retrieval.catalog.schema import files, items, tags
+from retrieval.catalog.facts import CAPTIONS_BY_MODELS, captioned_by
+from retrieval.catalog.schema import files, items, tags, texts
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,18 @@ class ContentReading(CatalogBase):
         )
         with self._reading() as connection:
             return {row[0]: int(row[1]) for row in connection.execute(statement)}
+
+    def count_captions(self) -> dict[str, int]:
+        """How many items each model has described, by its name."""
+        statement = (
+            select(texts.c.kind, func.count())
+            .where(texts.c.kind.like(CAPTIONS_BY_MODELS))
+            .group_by(texts.c.kind)
+            .order_by(texts.c.kind)
+        )
+        with self._reading() as connection:
+            found = {captioned_by(row[0]): int(row[1]) for row in connection.execute(statement)}
+            return {model: count for model, count in found.items() if model is not None}
 
     def file_states(self, item_ids: Sequence[int]) -> dict[int, FileState]:
         """The states of the files of items, by item id; one that is not there is left out."""

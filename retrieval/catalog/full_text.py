@@ -1,9 +1,10 @@
 """Names, folders, titles, captions and keywords of all items, to be found by their words.
 
-Two tables of SQLite's FTS5 beside the rows that they are made from: `words` by whole words, `names`
-by any three letters in a row of a file's name. Triggers note in `words_due` which items changed,
-whatever changed them, and the end of each writing transaction writes those anew; so both tables
-hold what was committed, no more and no less.
+Tables of SQLite's FTS5 beside the rows that they are made from: `words` by whole words, `names`
+by any three letters in a row of a file's name, and `described`, by whole words, what models wrote
+about pictures, which is no certainty and counts less. Triggers note in `words_due` which items
+changed, whatever changed them, and the end of each writing transaction writes those anew; so the
+tables hold what was committed, no more and no less.
 
 Over the standard library's sqlite3, since a question should not wait for SQLAlchemy. An SQLite
 without FTS5 or its trigram tokenizer (before 3.34) leaves the tables out, and the next one that
@@ -23,6 +24,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.catalog.facts import captioned_by
+
 # What a statement with its values finds.
 Rows = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
 
@@ -36,6 +39,11 @@ _TABLES = (
     " tokenize = \"porter unicode61 remove_diacritics 2 categories 'L* M* N* Co'\")",
     "CREATE VIRTUAL TABLE IF NOT EXISTS names USING fts5(name, columnsize = 0, detail = none,"
     " tokenize = 'trigram')",
+)
+# Not among those: an index from before there were captions by models goes on without it.
+_DESCRIBED = (
+    "CREATE VIRTUAL TABLE IF NOT EXISTS described USING fts5(text, columnsize = 0,"
+    " tokenize = \"porter unicode61 remove_diacritics 2 categories 'L* M* N* Co'\")"
 )
 # What is behind the last slash: rtrim takes away all but slashes from the end.
 _LAST_NAME = "substr({0}, length(rtrim({0}, replace({0}, '/', ''))) + 1)"
@@ -103,6 +111,7 @@ def refresh(connection: sqlite3.Connection) -> None:
         for statement in _TABLES:
             connection.execute(statement)
         connection.execute("INSERT INTO words_due SELECT id FROM items")
+    connection.execute(_DESCRIBED)
     due = connection.execute("SELECT DISTINCT item_id FROM words_due ORDER BY item_id").fetchall()
     ids = [row[0] for row in due]
     for start in range(0, len(ids), _ITEMS_A_STEP):
@@ -118,7 +127,7 @@ def has_tables(connection: sqlite3.Connection) -> bool:
 
 def _write(connection: sqlite3.Connection, ids: Sequence[int]) -> None:
     marks = ",".join("?" * len(ids))
-    for table in ("words", "names"):
+    for table in ("words", "names", "described"):
         connection.execute(f"DELETE FROM {table} WHERE rowid IN ({marks})", ids)
     documents = documents_of(lambda sql, values: connection.execute(sql, values).fetchall(), ids)
     connection.executemany(
@@ -129,15 +138,23 @@ def _write(connection: sqlite3.Connection, ids: Sequence[int]) -> None:
         "INSERT INTO names (rowid, name) VALUES (?, ?)",
         [(document.item_id, document.name) for document in documents],
     )
+    connection.executemany(
+        "INSERT INTO described (rowid, text) VALUES (?, ?)",
+        [(document.item_id, document.described) for document in documents if document.described],
+    )
 
 
 @dataclass(frozen=True)
 class Document:
-    """An item's words: those of its name, folders, title, caption and keywords, and its name."""
+    """An item's words: those of its name, folders, title, caption and keywords, and its name.
+
+    `described`: what models say of it, empty where none does.
+    """
 
     item_id: int
     columns: tuple[str, ...]
     name: str
+    described: str = ""
 
 
 def documents_of(rows: Rows, ids: Sequence[int]) -> list[Document]:
@@ -147,6 +164,7 @@ def documents_of(rows: Rows, ids: Sequence[int]) -> list[Document]:
     for item_id, kind, text in rows(
         f"SELECT item_id, kind, text FROM texts WHERE item_id IN ({marks})", ids
     ):
+        kind = "described" if captioned_by(kind) is not None else kind
         texts.setdefault((item_id, kind), []).append(text)
     for item_id, tag in rows(
         f"SELECT item_id, tag FROM tags WHERE item_id IN ({marks}) AND {_IS_WRITTEN}", ids
@@ -163,7 +181,8 @@ def documents_of(rows: Rows, ids: Sequence[int]) -> list[Document]:
         kinds = [_TEXT_COLUMNS.get(column, column) for column in _COLUMNS[2:]]
         told = ("\n".join(texts.get((item_id, kind), ())) for kind in kinds)
         columns = (place.name, "\n".join(folders), *told)
-        documents.append(Document(item_id, tuple(map(as_document, columns)), place.name))
+        described = as_document("\n".join(texts.get((item_id, "described"), ())))
+        documents.append(Document(item_id, tuple(map(as_document, columns)), place.name, described))
     return documents
 
 
@@ -201,6 +220,18 @@ class FullText:
         A word that its script writes as several, or that is part letters, part digits, is a phrase.
         """
         statement = "SELECT rowid FROM words WHERE words MATCH ? LIMIT ?"
+        found = self._rows(statement, (_phrase(word), limit))
+        return np.sort(np.fromiter((row[0] for row in found), dtype=np.int64, count=len(found)))
+
+    @property
+    def has_captions(self) -> bool:
+        """Whether what models wrote about pictures is kept."""
+        statement = "SELECT count(*) FROM sqlite_master WHERE name = 'described'"
+        return self._rows(statement, ()) == [(1,)]
+
+    def ids_described_with(self, word: str, limit: int) -> NDArray[np.int64]:
+        """As `ids_with`, of the items of which a model says the word."""
+        statement = "SELECT rowid FROM described WHERE described MATCH ? LIMIT ?"
         found = self._rows(statement, (_phrase(word), limit))
         return np.sort(np.fromiter((row[0] for row in found), dtype=np.int64, count=len(found)))
 

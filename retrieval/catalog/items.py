@@ -21,7 +21,15 @@ from retrieval.catalog.base import (
     chunks,
     present_space,
 )
-from retrieval.catalog.facts import COLUMNS, FROM_FILE, TEXT_KINDS, from_rows
+from retrieval.catalog.facts import (
+    CAPTIONS_BY_MODELS,
+    COLUMNS,
+    FROM_FILE,
+    TEXT_KINDS,
+    caption_kind,
+    captions_from_rows,
+    from_rows,
+)
 from retrieval.catalog.filters import compile_filter
 from retrieval.catalog.full_text import FullText
 from retrieval.catalog.records import Failure, Item, KnownFile, Root, StoredFile
@@ -203,7 +211,8 @@ class ItemReading(CatalogBase):
                 in_words: dict[int, dict[str, str]] = {}
                 for item_id, kind, text in connection.execute(
                     select(texts.c.item_id, texts.c.kind, texts.c.text).where(
-                        texts.c.item_id.in_(chunk), texts.c.kind.in_(TEXT_KINDS)
+                        texts.c.item_id.in_(chunk),
+                        or_(texts.c.kind.in_(TEXT_KINDS), texts.c.kind.like(CAPTIONS_BY_MODELS)),
                     )
                 ):
                     in_words.setdefault(item_id, {})[kind] = text
@@ -227,6 +236,7 @@ class ItemReading(CatalogBase):
                             keywords.get(id_, ()),
                         ),
                         time_ms,
+                        captions_from_rows(in_words.get(id_, {})),
                     )
         return found
 
@@ -243,6 +253,14 @@ class ItemReading(CatalogBase):
                 for content_hash, file_id in rows:
                     found.setdefault(bytes(content_hash), []).append(file_id)
         return found
+
+    def ids_captioned_by(self, model: str) -> NDArray[np.int64]:
+        """The ids, int64 (n,) ascending, of the items that a model has described."""
+        return self._ids(
+            select(texts.c.item_id)
+            .where(texts.c.kind == caption_kind(model))
+            .order_by(texts.c.item_id)
+        )
 
     def ids_within(self, folder: Path) -> NDArray[np.int64]:
         """Ids, int64 (n,) ascending, of all items below a folder (or of the one file)."""

@@ -87,9 +87,19 @@ class ItemFacts:
     time_ms: int | None = None
 
 
+class ModelCaption(NamedTuple):
+    """A sentence about a picture that a model wrote, and the model's name."""
+
+    model: str
+    text: str
+
+
 @dataclass(frozen=True)
 class Item:
-    """What a question finds: a picture, or a moment of a video, with all that is known of it."""
+    """What a question finds: a picture, or a moment of a video, with all that is known of it.
+
+    `captions` are those that models wrote; the file's own is among `metadata`.
+    """
 
     id: int
     path: Path
@@ -97,6 +107,7 @@ class Item:
     height_px: int
     metadata: ImageMetadata = NO_METADATA
     time_ms: int | None = None
+    captions: tuple[ModelCaption, ...] = ()
 
 
 @dataclass(frozen=True)

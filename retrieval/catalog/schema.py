@@ -162,7 +162,12 @@ texts = Table(
     "texts",
     metadata,
     Column("item_id", _RowId, ForeignKey("items.id"), primary_key=True),
-    Column("kind", PlainText, primary_key=True, comment="title, caption, creator, copyright"),
+    Column(
+        "kind",
+        PlainText,
+        primary_key=True,
+        comment="title, caption, creator, copyright; caption by NAME: a model's",
+    ),
     Column("language", PlainText, primary_key=True, comment="empty where it is not known"),
     Column("text", PlainText, nullable=False),
 )

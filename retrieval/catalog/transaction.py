@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select, update
+from sqlalchemy.sql.elements import ColumnElement
 
 from retrieval.catalog.base import (
     IDS_A_STATEMENT,
@@ -25,7 +26,15 @@ from retrieval.catalog.base import (
     read_info,
 )
 from retrieval.catalog.database import Database
-from retrieval.catalog.facts import FROM_FILE, column_values, tag_rows, text_rows
+from retrieval.catalog.facts import (
+    CAPTIONS_BY_MODELS,
+    FROM_FILE,
+    TEXT_KINDS,
+    caption_kind,
+    column_values,
+    tag_rows,
+    text_rows,
+)
 from retrieval.catalog.marks import delete_marks, write_marks
 from retrieval.catalog.records import FileFacts, ItemFacts, Root
 from retrieval.catalog.schema import (
@@ -362,8 +371,8 @@ class WriteTransaction:
             self._connection.execute(
                 update(items).where(items.c.file_id == file_id).values(column_values(metadata))
             )
-            self._delete(texts, ids)
-            # What labels were found to fit is of the content, which is the same.
+            # What labels were found to fit and models wrote is of the content, which is the same.
+            self._delete(texts, ids, texts.c.kind.in_(TEXT_KINDS))
             self.remove_tags(None, FROM_FILE, ids)
             self._write_words(ids, [metadata] * len(ids))
         self._connection.execute(update(files).where(files.c.id == file_id).values(values))
@@ -390,6 +399,30 @@ class WriteTransaction:
             # A list of names cannot be run many times at once.
             for chunk in chunks(list(ids), IDS_A_STATEMENT):
                 self._connection.execute(statement.where(tags.c.item_id.in_(chunk)))
+
+    def add_captions(self, model: str, captions: Mapping[int, str]) -> None:
+        """Give items, by id, a caption that the model of this name wrote; a former one goes."""
+        kind = caption_kind(model)
+        rows = [
+            {"item_id": item_id, "kind": kind, "language": "", "text": text}
+            for item_id, text in captions.items()
+        ]
+        self._upsert(texts, ["item_id", "kind", "language"], rows)
+
+    def remove_captions(self, model: str | None, ids: Sequence[int] | None = None) -> int:
+        """Take the captions away that a model wrote, or all models; returns how many there were.
+
+        From these items, or from all. The captions in the files themselves stay.
+        """
+        kind = texts.c.kind
+        is_meant = kind.like(CAPTIONS_BY_MODELS) if model is None else kind == caption_kind(model)
+        statement = delete(texts).where(is_meant)
+        if ids is None:
+            return int(self._connection.execute(statement).rowcount)
+        return sum(
+            int(self._connection.execute(statement.where(texts.c.item_id.in_(chunk))).rowcount)
+            for chunk in chunks(list(ids), IDS_A_STATEMENT)
+        )
 
     def mark_unread(self, file_ids: Sequence[int]) -> None:
         """Have these files read again by the next run; nothing is forgotten."""
@@ -516,9 +549,9 @@ class WriteTransaction:
         self._delete(texts, ids)
         self._delete(tags, ids)
 
-    def _delete(self, table: Table, ids: Sequence[int]) -> None:
+    def _delete(self, table: Table, ids: Sequence[int], *which: ColumnElement[bool]) -> None:
         for chunk in chunks(list(ids), IDS_A_STATEMENT):
-            self._connection.execute(delete(table).where(table.c.item_id.in_(chunk)))
+            self._connection.execute(delete(table).where(table.c.item_id.in_(chunk), *which))
 
     def _removals(self, ids: Sequence[int]) -> list[dict[str, Any]]:
         return [{"item_id": item_id, "generation": self.generation} for item_id in ids]

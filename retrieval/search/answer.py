@@ -82,6 +82,7 @@ def as_hit(
         relevance=relevance,
         fits=fits,
         word_score=word_score,
+        captions=image.captions,
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from retrieval.catalog.records import ModelCaption
 from retrieval.images.facts import NO_METADATA, ImageMetadata
 
 
@@ -24,6 +25,7 @@ class Hit:
     to say that it does; both None where it is not known, as for a picture that was asked with or a
     model never calibrated. `like`: where answers were folded, those that show the same and follow
     it, best first. `shard`: of several servers that were asked together, the one that answered.
+    `captions`: what models wrote about it; the caption in the file itself is in `metadata`.
     """
 
     rank: int
@@ -41,6 +43,7 @@ class Hit:
     fits: bool | None = field(default=None, compare=False)
     like: tuple[Hit, ...] = field(default=(), repr=False)
     word_score: float = 0.0
+    captions: tuple[ModelCaption, ...] = ()
     shard: str | None = field(default=None, compare=False)
 
     @property

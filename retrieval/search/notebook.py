@@ -32,7 +32,8 @@ def card(hit: Hit) -> str:
         f'<figure style="margin:0;width:{THUMBNAIL_PX}px" title="{path}">'
         f'<div style="height:{THUMBNAIL_PX}px;display:grid;place-items:center">{_image(hit)}</div>'
         '<figcaption style="font-size:.85em;overflow-wrap:anywhere">'
-        f"{hit.rank}. {name}<br>score {hit.score:.3f}{_folded(hit)}</figcaption></figure>"
+        f"{hit.rank}. {name}<br>score {hit.score:.3f}{_captions(hit)}{_folded(hit)}"
+        "</figcaption></figure>"
     )
 
 
@@ -56,6 +57,10 @@ def _image(hit: Hit) -> str:
     except ImageError:
         return "<span>The file can no longer be read.</span>"
     return f'<img alt="" src="data:image/jpeg;base64,{data}">'
+
+
+def _captions(hit: Hit) -> str:
+    return "".join(f"<br><i>{escape(caption.text)}</i>" for caption in hit.captions)
 
 
 def _folded(hit: Hit) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from retrieval.catalog.records import ModelCaption
 from retrieval.images.facts import ImageMetadata
 from retrieval.media.times import clock
 from retrieval.search.hit import Hit
@@ -29,6 +30,7 @@ def hit_record(hit: Hit) -> dict[str, Any]:
         "height_px": hit.height_px,
         "taken_at": hit.taken_at.isoformat() if hit.taken_at else None,
         "metadata": hit.metadata.to_json(),
+        "captions": [caption._asdict() for caption in hit.captions],
     }
 
 
@@ -75,4 +77,5 @@ def hit_from_record(record: dict[str, Any]) -> Hit:
         fits=record["fits"],
         like=tuple(hit_from_record(other) for other in record.get("like", ())),
         word_score=record["word_score"],
+        captions=tuple(ModelCaption(**caption) for caption in record.get("captions", ())),
     )

@@ -31,6 +31,9 @@ from retrieval.vectors.base import Ids, VectorIndex
 # gains besides if no other has them all. A word that was written to one picture is often a name
 # that no model has seen, and nothing looks more alike by chance than four deviations.
 _OF_ALL, _OF_RARE = 1.3, 4.0
+# What it gains, where words alone are looked at, if a model's caption of it has them all: less,
+# since a model errs.
+_OF_DESCRIBED = 0.5
 # Of the pictures with words of the question, so many of the most alike are weighed, and so many
 # of those with the most words.
 _MOST_ALIKE, _MOST_WORDS = 500, 200
@@ -137,7 +140,8 @@ def match_words(
 ) -> WordMatches:
     """The items that have words of the question, kept to the ids of `only` where given.
 
-    `with_common`: words that many items have find some of these as well.
+    `with_common`: words that many items have find some of these as well, and so do the words of
+    captions by models. Beside vectors these are left out: they come from the same vectors.
     """
     if not index.is_there:
         return NO_MATCHES
@@ -159,7 +163,41 @@ def match_words(
     rarity = 1 - math.log(max(int(has_all.sum()), 1)) / math.log(max(size, 2))
     scores = (_OF_ALL * share + _OF_RARE * rarity**2 * has_all).astype(np.float32)
     by_name = np.array([named.get(id_, NO_NAME) for id_ in ids.tolist()], dtype=np.int8)
-    return WordMatches(ids, scores, by_name)
+    written = WordMatches(ids, scores, by_name)
+    return _joined(written, match_captions(index, question, only)) if with_common else written
+
+
+def match_captions(index: FullText, question: str, only: Ids | None = None) -> WordMatches:
+    """The items of which models say words of the question, kept to the ids of `only` where given.
+
+    A word counts by how few items it is said of.
+    """
+    if not index.has_captions:
+        return NO_MATCHES
+    size, found, rarities = max(index.size(), 1), [], []
+    for word in words_of(question):
+        ids = index.ids_described_with(word, _COMMON + 1)
+        rarities.append(math.log((size + 1) / (len(ids) + 0.5)))
+        found.append(ids if len(ids) <= _COMMON else ids[:0])
+    whole = sum(rarities) or 1.0
+    ids = np.unique(np.concatenate([np.empty(0, np.int64), *found]))
+    if only is not None:
+        ids = np.intersect1d(ids, only, assume_unique=True)
+    scores = np.zeros(len(ids), np.float32)
+    for having, rarity in zip(found, rarities, strict=True):
+        share = np.float32(_OF_DESCRIBED * rarity / whole)
+        scores += share * np.isin(ids, having, assume_unique=True)
+    return WordMatches(ids, scores, np.full(len(ids), NO_NAME, np.int8))
+
+
+def _joined(written: WordMatches, described: WordMatches) -> WordMatches:
+    """What was written and what models say, added up."""
+    if not len(described.ids):
+        return written
+    ids = np.union1d(written.ids, described.ids)
+    first, by_name = written.of(ids)
+    second, _ = described.of(ids)
+    return WordMatches(ids, (first + second).astype(np.float32), by_name)
 
 
 def words_of(question: str) -> list[str]:

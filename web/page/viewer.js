@@ -59,7 +59,8 @@ export function makeViewer({ answers, moreLike, keep, canReveal, closed }) {
       [text.size, hit.width_px ? `${hit.width_px} × ${hit.height_px}` : null],
       [text.camera, [known.camera_make, known.camera_model].filter(Boolean).join(" ")],
       [text.lens, known.lens], [text.exposure, exposure(known)],
-      [text.caption, known.caption ?? known.title], [text.rating, known.rating > 0 ? "★".repeat(known.rating) : null],
+      [text.caption, known.caption ?? known.title],
+      [text.described, hit.captions?.map((one) => one.text).join(" · ")], [text.rating, known.rating > 0 ? "★".repeat(known.rating) : null],
       [text.fits, hit.relevance == null ? null : `${Math.round(100 * hit.relevance)} %`],
       [text.tags, hit.tags?.join(", ")], [text.path, hit.path],
     ];

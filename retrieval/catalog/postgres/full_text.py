@@ -182,6 +182,11 @@ class PostgresFullText(FullText):
         """Whether words are kept."""
         return self._rows("SELECT to_regclass('words') IS NOT NULL", ()) == [(True,)]
 
+    @property
+    def has_captions(self) -> bool:
+        """They are kept and shown here, but not looked through for words."""
+        return False
+
     def ids_with(self, word: str, limit: int) -> NDArray[np.int64]:
         """See `FullText`."""
         query = self._phrase(word)

@@ -19,7 +19,14 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.catalog.facts import COLUMNS, FROM_FILE, TEXT_KINDS, from_rows
+from retrieval.catalog.facts import (
+    CAPTIONS_BY_MODELS,
+    COLUMNS,
+    FROM_FILE,
+    TEXT_KINDS,
+    captions_from_rows,
+    from_rows,
+)
 from retrieval.catalog.filters import compile_filter, register_functions
 from retrieval.catalog.full_text import FullText
 from retrieval.catalog.records import Item, Root
@@ -50,7 +57,8 @@ WHERE items.id IN ({{marks}})
 """
 _TEXTS = f"""
 SELECT item_id, kind, text FROM texts
-WHERE kind IN ({", ".join(f"'{kind}'" for kind in TEXT_KINDS)}) AND item_id IN ({{marks}})
+WHERE (kind IN ({", ".join(f"'{kind}'" for kind in TEXT_KINDS)})
+    OR kind LIKE '{CAPTIONS_BY_MODELS}') AND item_id IN ({{marks}})
 """
 _KEYWORDS = f"""
 SELECT item_id, tag FROM tags WHERE source = '{FROM_FILE}' AND item_id IN ({{marks}})
@@ -272,6 +280,7 @@ def _item(row: tuple[Any, ...], texts: dict[str, str], keywords: Sequence[str]) 
         height_px,
         from_rows(dict(zip(COLUMNS, values, strict=True)), texts, keywords),
         time_ms,
+        captions_from_rows(texts),
     )
 
 

@@ -8,7 +8,7 @@ export const text = {
   like: "ähnlich diesem Bild", notLike: "nicht wie dieses Bild", remove: "Entfernen", onMap: "dieser Ort auf der Karte", undated: "Ohne Datum",
   inTime: (time, n) => `${time} · ${n.toLocaleString("de")}`, timeline: "Zeitleiste",
   path: "Pfad", taken: "Aufgenommen", size: "Größe", camera: "Kamera", lens: "Objektiv", exposure: "Belichtung", caption: "Beschreibung", rating: "Bewertung",
-  fits: "Passt", tags: "Schlagwörter", copy: "Pfad kopieren", copied: "Der Pfad ist kopiert.", open: "Ordner öffnen", download: "Herunterladen", nearby: "In der Nähe",
+  fits: "Passt", tags: "Schlagwörter", described: "Beschrieben als", copy: "Pfad kopieren", copied: "Der Pfad ist kopiert.", open: "Ordner öffnen", download: "Herunterladen", nearby: "In der Nähe",
   of: (n, all) => `${n.toLocaleString("de")} von ${all.toLocaleString("de")}`, back: "Voriges Bild", next: "Nächstes Bild", beside: "Davor und danach aufgenommen",
   select: "Auswählen", selected: (n) => `${n.toLocaleString("de")} ausgewählt`, copyPaths: "Pfade kopieren", copiedPaths: (n) => `${s(n, "Pfad", "Pfade")} kopiert.`,
   downloadZip: "Herunterladen", tag: "Verschlagworten", selectAll: "Alle", clear: "Nichts auswählen", tooMany: (n) => `Höchstens ${n.toLocaleString("de")} Bilder auf einmal.`,

@@ -8,7 +8,7 @@ export const text = {
   like: "like this picture", notLike: "not like this picture", remove: "Remove", onMap: "this place on the map", undated: "Undated",
   inTime: (time, n) => `${time} · ${n.toLocaleString("en")}`, timeline: "Timeline",
   path: "Path", taken: "Taken", size: "Size", camera: "Camera", lens: "Lens", exposure: "Exposure", caption: "Caption", rating: "Rating",
-  fits: "Fits", tags: "Tags", copy: "Copy path", copied: "The path is copied.", open: "Open folder", download: "Download", nearby: "Taken nearby",
+  fits: "Fits", tags: "Tags", described: "Described as", copy: "Copy path", copied: "The path is copied.", open: "Open folder", download: "Download", nearby: "Taken nearby",
   of: (n, all) => `${n.toLocaleString("en")} of ${all.toLocaleString("en")}`, back: "The picture before", next: "The next picture", beside: "Taken before and after",
   select: "Select", selected: (n) => `${n.toLocaleString("en")} selected`, copyPaths: "Copy paths", copiedPaths: (n) => `${s(n, "path is", "paths are")} copied.`,
   downloadZip: "Download", tag: "Tag", selectAll: "All", clear: "Select none", tooMany: (n) => `At most ${n.toLocaleString("en")} pictures at once.`,

@@ -7,7 +7,7 @@ export const text = {
   like: "类似此图", notLike: "不像此图", remove: "移除", onMap: "地图上的此处", undated: "无日期",
   inTime: (time, n) => `${time} · ${n}`, timeline: "时间轴",
   path: "路径", taken: "拍摄时间", size: "尺寸", camera: "相机", lens: "镜头", exposure: "曝光", caption: "说明", rating: "评分",
-  fits: "符合度", tags: "标签", copy: "复制路径", copied: "路径已复制。", open: "打开文件夹", download: "下载", nearby: "附近拍摄",
+  fits: "符合度", tags: "标签", described: "描述", copy: "复制路径", copied: "路径已复制。", open: "打开文件夹", download: "下载", nearby: "附近拍摄",
   of: (n, all) => `第 ${n} 张,共 ${all} 张`, back: "上一张", next: "下一张", beside: "前后拍摄的图片",
   select: "选择", selected: (n) => `已选 ${n} 张`, copyPaths: "复制路径", copiedPaths: (n) => `已复制 ${n} 个路径。`,
   downloadZip: "下载", tag: "加标签", selectAll: "全选", clear: "取消选择", tooMany: (n) => `一次最多 ${n} 张图片。`,

@@ -1,0 +1,139 @@
+"""BLIP as a captioner, by transformers, which loads with the first picture.
+
+Li et al., *BLIP: Bootstrapping Language-Image Pre-training for Unified Vision-Language
+Understanding and Generation* (ICML 2022).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval.captioning.base import Caption, PictureToCaption
+from retrieval.captioning.pixels import pixel_batches
+from retrieval.encoders.requirements import require_packages
+from retrieval.errors import UnknownModelError
+from retrieval.images.preprocess import Preprocessing
+
+DEFAULT_BLIP = "Salesforce/blip-image-captioning-base"
+
+_LONGEST = 30
+_PICTURES_A_BATCH = 8
+# The normalisation of all published BLIP models, which is CLIP's.
+_MEAN = (0.48145466, 0.4578275, 0.40821073)
+_DEVIATION = (0.26862954, 0.26130258, 0.27577711)
+
+
+class BlipCaptioner:
+    """A BLIP model for captions: a Hugging Face repository or a folder of one.
+
+    Raises UnknownModelError, where transformers is not installed at once, and on first use where
+    the weights cannot be had.
+    """
+
+    def __init__(
+        self, source: str = DEFAULT_BLIP, *, beams: int = 5, length_penalty: float = 1.0
+    ) -> None:
+        require_packages("Describing pictures with BLIP", "blip", "transformers", "torch")
+        self._source = source
+        self._beams = beams
+        self._length_penalty = length_penalty
+        self._loaded: _LoadedBlip | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        """`blip:` and the repository or folder."""
+        return f"blip:{self._source}"
+
+    @property
+    def needs_tokens(self) -> bool:
+        """It brings its own picture encoder."""
+        return False
+
+    @property
+    def needs_images(self) -> bool:
+        """It opens the pictures' files."""
+        return True
+
+    def caption(self, pictures: Sequence[PictureToCaption]) -> list[Caption | None]:
+        """A caption of each picture; None where its file cannot be read."""
+        found: list[Caption | None] = [None] * len(pictures)
+        if not pictures:
+            return found
+        model = self._load()
+        paths = [picture.path for picture in pictures]
+        for places, pixels in pixel_batches(paths, model.preprocessing, _PICTURES_A_BATCH):
+            said = model.say(pixels, self._beams, self._length_penalty)
+            for place, caption in zip(places, said, strict=True):
+                found[place] = caption
+        return found
+
+    def _load(self) -> _LoadedBlip:
+        with self._lock:
+            if self._loaded is None:
+                self._loaded = _LoadedBlip(self._source)
+            return self._loaded
+
+
+class _LoadedBlip:
+    """The torch side."""
+
+    def __init__(self, source: str) -> None:
+        import torch
+        from transformers import AutoTokenizer, BlipForConditionalGeneration
+
+        try:
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(source)
+            self._model: Any = BlipForConditionalGeneration.from_pretrained(source)
+        except Exception as error:  # transformers and the hub raise many kinds.
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise UnknownModelError(
+                f"The weights of {source} cannot be had ({reason}): check the network, or give a "
+                "folder that holds them, as blip:FOLDER."
+            ) from error
+        self._model.eval()
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._model.to(self._device)
+        self._mean = torch.tensor(_MEAN, device=self._device).view(1, 3, 1, 1)
+        self._deviation = torch.tensor(_DEVIATION, device=self._device).view(1, 3, 1, 1)
+        size = int(self._model.config.vision_config.image_size)
+        self.preprocessing = Preprocessing(size, "squash", "bicubic")
+
+    def say(
+        self, pixels: NDArray[np.uint8], beams: int, length_penalty: float
+    ) -> list[Caption | None]:
+        """Captions of n pictures, uint8 (n, size_px, size_px, 3)."""
+        import torch
+
+        with torch.inference_mode():
+            inputs = torch.from_numpy(pixels).to(self._device).permute(0, 3, 1, 2).float()
+            inputs = (inputs / 255.0 - self._mean) / self._deviation
+            said = self._model.generate(
+                pixel_values=inputs,
+                num_beams=beams,
+                length_penalty=length_penalty,
+                max_new_tokens=_LONGEST,
+            )
+            likely = self._mean_log_probabilities(inputs, said)
+        texts = self._tokenizer.batch_decode(said, skip_special_tokens=True)
+        return [
+            Caption(" ".join(text.split()), score) if text.strip() else None
+            for text, score in zip(texts, likely, strict=True)
+        ]
+
+    def _mean_log_probabilities(self, inputs: Any, said: Any) -> list[float]:
+        """How likely each piece was that was said, on the average of a caption."""
+        counted = said != self._model.config.text_config.pad_token_id
+        found = self._model(
+            pixel_values=inputs, input_ids=said, attention_mask=counted.long()
+        ).logits
+        likely = found[:, :-1].float().log_softmax(dim=-1)
+        own = likely.gather(-1, said[:, 1:].unsqueeze(-1)).squeeze(-1)
+        weights = counted[:, 1:].float()
+        means = (own * weights).sum(dim=1) / weights.sum(dim=1).clamp_min(1.0)
+        return [float(mean) for mean in means.cpu()]

@@ -1,0 +1,1 @@
+"""The captioner's training: `python -m training.captioning`."""
