@@ -142,15 +142,8 @@ def _ask_cold(places: list[Path], count: int) -> list[list[float]]:
     taken: list[list[float]] = [[] for _ in places]
     for _ in range(count):
         for place, own in zip(places, taken, strict=True):
-            command = [
-                sys.executable,
-                "-m",
-                "mmsearch",
-                "--index-dir",
-                place,
-                "query",
-                QUESTIONS[0],
-            ]
+            where = ["--index-dir", str(place)]
+            command = [sys.executable, "-m", "mmsearch", *where, "query", QUESTIONS[0]]
             started = time.perf_counter()
             subprocess.run(command, check=True, capture_output=True)
             own.append(1000 * (time.perf_counter() - started))

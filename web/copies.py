@@ -30,11 +30,22 @@ class Copies:
                 looking.start()
         return looking.state(), looking.groups
 
+    def close(self) -> None:
+        """End a search that is on, and wait for its end."""
+        with self._lock:
+            looking = self._looking
+        if looking is not None:
+            looking.stop()
+
+
+class _Stopped(Exception):  # noqa: N818
+    """The server is ending."""
+
 
 class _Looking(threading.Thread):
     def __init__(self, engine: SearchEngine, generation: int) -> None:
-        # What it finds is thrown away at the end of the program.
-        super().__init__(name="copies", daemon=True)
+        # Not a daemon: cut off inside ONNX Runtime at the program's end, it would abort it.
+        super().__init__(name="copies")
         self.generation = generation
         self.groups: tuple[CopyGroup, ...] = ()
         self.is_over = False
@@ -42,6 +53,12 @@ class _Looking(threading.Thread):
         self._done = 0
         self._total = 0
         self._error: str | None = None
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """End at the next step, and wait for it."""
+        self._stopped.set()
+        self.join()
 
     def state(self) -> dict[str, Any]:
         state = "running" if not self.is_over else "failed" if self._error else "done"
@@ -50,6 +67,8 @@ class _Looking(threading.Thread):
     def run(self) -> None:
         try:
             self.groups = self._engine.duplicates(progress=self._tell).groups
+        except _Stopped:
+            self._error = "The server is ending."
         except MmsearchError as error:
             self._error = str(error)
         except Exception as error:
@@ -59,3 +78,5 @@ class _Looking(threading.Thread):
 
     def _tell(self, _what: str, done: int, total: int) -> None:
         self._done, self._total = done, total
+        if self._stopped.is_set():
+            raise _Stopped

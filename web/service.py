@@ -65,6 +65,7 @@ class Service(Closing):
         self.closing.set()
         self.indexing.close()
         self.questions.close()
+        self.copies.close()
         with self._lock:
             if self._engine is not None:
                 self._engine.close()

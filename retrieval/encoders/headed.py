@@ -1,4 +1,4 @@
-"""An encoder with heads of one's own after its towers, as `mmsearch train-encoder` makes them."""
+"""An encoder with heads of one's own after its towers, as `retrieval.tuning` makes them."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class ModelInfo:
 def load_encoder(name: str = DEFAULT_MODEL, precision: str = "auto") -> Encoder:
     """The encoder called `name`: `compact`, a folder of such a model, or any open_clip name.
 
-    A folder may also be one that `mmsearch train-encoder` wrote. `vit-bert:FOLDER` and
+    A folder may also be one that `retrieval.tuning` wrote. `vit-bert:FOLDER` and
     `vit-bert:VIT+BERT` are as `VitBertEncoder` takes them.
 
     `precision`: `fp32`, `int8`, or `auto`, which is int8 where the processor gains by it; vectors
@@ -73,7 +73,7 @@ def list_models() -> list[ModelInfo]:
         ModelInfo("NAME/TAG", "any model of open_clip", None),
         ModelInfo("NAME/FILE", "an open_clip model with a checkpoint of your own", None),
         ModelInfo("vit-bert:VIT+BERT", "a ViT and a BERT of transformers, to be trained", None),
-        ModelInfo("FOLDER", "one that `mmsearch train-encoder` wrote", None),
+        ModelInfo("FOLDER", "a model trained on one's own captions", None),
         *_exported(),
     ]
 

@@ -53,7 +53,7 @@ class VitBertEncoder:
     What follows the colon is
 
     - a folder or a repository of transformers' `VisionTextDualEncoderModel`, as
-      `mmsearch train-encoder` writes it;
+      `retrieval.tuning` writes it;
     - `VIT+BERT`, two repositories or folders of the towers, as
       `google/vit-base-patch16-224+bert-base-uncased`. Their projections are drawn at random, always
       the same: a start for training, and no use before.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from fastapi.testclient import TestClient
 from samples.photos import CAPTIONS
 from tests.web.conftest import ADDRESS, serving
 from web.app import create_app
+from web.service import Service
 from web.settings import ServeSettings
 
 
@@ -174,6 +176,14 @@ def test_copies_are_found_in_the_background(client: TestClient, folder: Path) ->
     assert sorted(hit["name"] for hit in group["hits"]) == ["coffee again.png", "coffee.png"]
     assert [hit["kind"] for hit in group["hits"]] == [None, "identical"] and group["reason"]
     assert client.get("/api/duplicates", params={"offset": 1}).json()["groups"] == []
+
+
+def test_the_end_of_the_server_ends_the_search_for_copies(photo_index: Path) -> None:
+    service = Service(ServeSettings(photo_index))
+    service.copies.look(service.engine)
+    assert "copies" in {thread.name for thread in threading.enumerate()}
+    service.close()
+    assert "copies" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_a_model_is_measured_on_captions(client: TestClient, photos: Path, folder: Path) -> None:
