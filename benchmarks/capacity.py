@@ -33,7 +33,7 @@ from retrieval.encoders.base import Vectors
 from retrieval.encoders.compact import CompactEncoder
 from retrieval.search.engine import SearchEngine
 from retrieval.storage.index_dir import resolve_index_dir
-from retrieval.vectors.faiss.store import VectorStore
+from retrieval.vectors.faiss.store import FaissStore
 from samples.photos import copy_photos
 
 RESULT = "capacity"
@@ -110,7 +110,7 @@ def measure(scratch: Path, sizes: tuple[int, ...], rounds: int) -> Units:
         index_dir = scratch / f"index-{size}"
         location = fill_rows(index_dir, Path("/nowhere"), _made(size))
         with Catalog.open(location.catalog) as catalog:
-            VectorStore(location.folder).refresh(catalog)
+            FaissStore(location.folder).refresh(catalog)
         catalog_bytes = location.catalog.stat().st_size / size
         vectors = sum(file.stat().st_size for file in location.folder.glob("*.faiss"))
         file_bytes = vectors / size
