@@ -69,6 +69,7 @@ OF_ERRORS = {
     "token-missing": "Write one into a file and name it with --token-file.",
     "relevance-unknown": "Leave --relevant out; `--min-score` cuts off by the similarity.",
     "no-such-tag": "`mmsearch tag --list` lists them.",
+    "no-cluster": "`ray status` shows it; without --distributed this machine encodes alone.",
     "model-unsaid": "Name it with --model, as `ViT-B/32` or as `mmsearch models` writes it.",
     "import-source": "`mmsearch import --help` says what is read.",
     "import-mismatch": "Name the model that made them with --model.",

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
         count_captions,
         remove_captions,
     )
+    from indexer.distributed.run import index_distributed
+    from indexer.distributed.shard_run import index_shards
     from indexer.exporting.run import ExportReport, export_index
     from indexer.feedback import forget_feedback, keep_feedback
     from indexer.images import add_images
@@ -42,6 +44,8 @@ _LAZY = {
     "ImportReport": "indexer.importing.report",
     "IndexReport": "indexer.report",
     "export_index": "indexer.exporting.run",
+    "index_distributed": "indexer.distributed.run",
+    "index_shards": "indexer.distributed.shard_run",
     "import_vectors": "indexer.importing.run",
     "FixReport": "indexer.maintenance.fix",
     "Progress": "indexer.report",
@@ -90,7 +94,9 @@ __all__ = [
     "fix_index",
     "forget_feedback",
     "import_vectors",
+    "index_distributed",
     "index_folders",
+    "index_shards",
     "keep_feedback",
     "move_root",
     "preview_index",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -39,6 +39,24 @@ if TYPE_CHECKING:
     help="Where vectors are searched, kept in the index: `faiss` or a database's address.",
 )
 @click.option(
+    "--distributed",
+    metavar="ADDRESS",
+    help="Encode on a Ray cluster: ray://HOST:PORT, `auto`, or `local` for this machine's cores.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="With --distributed: how many encode at once.  [default: all processors, or GPUs]",
+)
+@click.option(
+    "--device",
+    type=click.Choice(["cpu", "gpu"]),
+    default="cpu",
+    show_default=True,
+    help="With --distributed: what each worker takes.",
+)
+@click.option(
     "--strict",
     is_flag=True,
     help="Exit with 1 where a picture could not be read or a folder is absent.",
@@ -55,6 +73,9 @@ def command(
     vector_index: str | None,
     catalog: str | None,
     vector_store: str | None,
+    distributed: str | None,
+    workers: int | None,
+    device: Literal["cpu", "gpu"],
     strict: bool,
     dry_run: bool,
     as_json: bool,
@@ -64,7 +85,8 @@ def command(
     Run again, it reads only what is new or changed, and forgets what is gone. Without a PATH it
     looks again at every folder that is indexed already; while there is none, at the `folders` of
     your configuration file. A folder that is absent, an unplugged disk say, is named and its
-    pictures are kept.
+    pictures are kept. With --distributed, PATH may also be tar files of WebDataset or parquet with
+    a column `url`, here, behind http:// or in s3://.
     """
     from cli.interrupts import stop_on_interrupt
     from cli.output.progress import ProgressBar
@@ -86,18 +108,24 @@ def command(
         _write_preview(preview, as_json=as_json)
         return int(strict and bool(preview.failed or preview.absent_roots))
     with stop_on_interrupt() as stop:
-        summary = index_folders(
-            chosen,
-            index_dir,
-            model=model,
-            precision=precision,
-            exclude=exclude,
-            vector_index=vector_index,
-            catalog=catalog,
-            vector_store=vector_store,
-            progress=ProgressBar(),
-            stop=stop,
-        )
+        shared: dict[str, Any] = {
+            "model": model,
+            "precision": precision,
+            "exclude": exclude,
+            "vector_index": vector_index,
+            "catalog": catalog,
+            "vector_store": vector_store,
+            "progress": ProgressBar(),
+            "stop": stop,
+        }
+        if distributed is not None:
+            from cli.distributed import run_distributed
+
+            summary = run_distributed(
+                chosen, index_dir, address=distributed, workers=workers, device=device, **shared
+            )
+        else:
+            summary = index_folders(chosen, index_dir, **shared)
     if as_json:
         write_json(summary_record(summary))
     else:

@@ -30,6 +30,7 @@ from retrieval.catalog.transaction import (
     ELSEWHERE,
     PATCH_TOKENS,
     REMOVED,
+    SHARDS,
     VECTOR_STORE,
     WriteTransaction,
     put_info,
@@ -238,6 +239,10 @@ class Catalog(ItemReading, EmbeddingReading, ContentReading, SavedSearches, Mark
         """Roots of imported pictures, as paths: their files need not be on this machine."""
         return self._paths(ELSEWHERE)
 
+    def shards_done(self) -> list[str]:
+        """The marks of shards that are in the index as a whole, in the order they were done."""
+        return self._texts(SHARDS)
+
     # -- whether it is sound ------------------------------------------------------------------
 
     def check_integrity(self) -> list[str]:
@@ -279,12 +284,18 @@ class Catalog(ItemReading, EmbeddingReading, ContentReading, SavedSearches, Mark
         self._is_checked = True
 
     def _paths(self, key: str) -> list[Path]:
+        return [Path(path) for path in self._texts(key)]
+
+    def _texts(self, key: str) -> list[str]:
         with self._reading() as connection:
             value = read_info(connection, key)
         try:
-            return [Path(path) for path in json.loads(value or "[]")]
-        except (ValueError, TypeError) as error:
-            raise self._database.damaged(f"its {key} is no list of paths") from error
+            found = json.loads(value or "[]")
+        except ValueError:
+            found = None
+        if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
+            raise self._database.damaged(f"its {key} is no list of texts")
+        return found
 
     def _complaints(self, *, quickly: bool) -> list[str]:
         try:

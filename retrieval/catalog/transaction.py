@@ -70,6 +70,7 @@ REMOVED = "removed"
 ELSEWHERE = "elsewhere"
 # In `info`: where the vectors are searched, unless that is in files of the index folder.
 VECTOR_STORE = "vector_store"
+SHARDS = "shards"
 
 
 class WriteTransaction:
@@ -187,6 +188,10 @@ class WriteTransaction:
     def set_elsewhere(self, folders: Sequence[Path]) -> None:
         """Remember which roots hold pictures whose files need not be on this machine."""
         self._put_info(ELSEWHERE, json.dumps([str(folder) for folder in folders]))
+
+    def set_shards_done(self, marks: Sequence[str]) -> None:
+        """Remember which shards, by their marks, are in the index as a whole."""
+        self._put_info(SHARDS, json.dumps(list(marks)))
 
     def set_vector_index_choice(self, choice: str) -> None:
         """Keep which kind of vector index its owner wants, see `retrieval.vectors.faiss.kinds`."""

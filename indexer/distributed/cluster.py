@@ -1,0 +1,88 @@
+"""The Ray cluster that a run uses: one that is there, or one of this machine's processors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from retrieval.encoders.requirements import require_packages
+from retrieval.errors import MmsearchError
+
+# The address that stands for a cluster of this machine's own.
+LOCAL = "local"
+
+
+@dataclass(frozen=True)
+class ClusterSettings:
+    """Where to encode, and with what.
+
+    `address`: `ray://HOST:PORT`, `auto` for the cluster that this machine is in, `local` for one
+    that is started for the run. `workers`: how many encode at once, as many as there are
+    processors, or GPUs, where it is None. `device`: what a worker takes of the cluster.
+    `precision` is as `load_encoder` takes it. `object_store_bytes` is for a local cluster.
+    """
+
+    address: str = LOCAL
+    workers: int | None = None
+    device: Literal["cpu", "gpu"] = "cpu"
+    precision: str = "auto"
+    object_store_bytes: int = 200 * 2**20
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What one worker takes, as Ray's options; a worker that is lost is started again."""
+        taken = {"num_gpus": 1} if self.device == "gpu" else {"num_cpus": 1}
+        return {**taken, "max_restarts": -1, "max_task_retries": -1}
+
+
+@contextmanager
+def connected(settings: ClusterSettings) -> Iterator[Any]:
+    """Ray, connected for the length of the block; a connection that is there is used and kept.
+
+    Raises UnknownModelError where Ray is not installed, MmsearchError where the cluster cannot be
+    reached.
+    """
+    require_packages("Distributed indexing", "ray", "ray")
+    # Neither of what a run does nor that it runs is told to anyone.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # On a machine with much else to do, half a minute to start is not enough.
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")
+    import ray
+
+    if ray.is_initialized():
+        yield ray
+        return
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    if settings.address == LOCAL:
+        options["num_cpus"] = settings.workers or os.cpu_count()
+        options["include_dashboard"] = False
+        options["object_store_memory"] = settings.object_store_bytes
+    else:
+        options["address"] = settings.address
+    try:
+        ray.init(**options)
+    except Exception as error:  # Ray raises many kinds.
+        first = str(error).strip().splitlines() or [type(error).__name__]
+        raise MmsearchError(
+            f"The Ray cluster at {settings.address} cannot be reached ({first[0]}).",
+            code="no-cluster",
+            address=settings.address,
+        ) from error
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def count_workers(ray: Any, settings: ClusterSettings) -> int:
+    """How many workers the cluster has room for, unless it is said. Raises MmsearchError."""
+    resource = "GPU" if settings.device == "gpu" else "CPU"
+    there = int(ray.cluster_resources().get(resource, 0))
+    if there < 1:
+        raise MmsearchError(
+            f"The Ray cluster at {settings.address} has no {resource}.", code="no-cluster"
+        )
+    return settings.workers or there

@@ -1,0 +1,276 @@
+"""Encoding on a Ray cluster gives the same index, whichever worker is lost on the way."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import webdataset
+
+pytest.importorskip("ray", reason="Ray is not installed: distributed indexing is not tried")
+
+from indexer import index_distributed, index_folders, index_shards
+from indexer.distributed.cluster import ClusterSettings, connected
+from retrieval.catalog import Catalog
+from retrieval.encoders.base import ImageEncoding, Pixels
+from retrieval.errors import EncoderMismatchError, MmsearchError
+from retrieval.storage.index_dir import IndexDir
+from tests.support.small_encoder import ColorEncoder
+
+TWO = ClusterSettings(workers=2)
+
+
+class MortalEncoder(ColorEncoder):
+    """Ends the process that it is in, once for each of the marks that it is given."""
+
+    def __init__(self, *marks: Path) -> None:
+        super().__init__()
+        self.marks = marks
+
+    def encode_images(self, pixels: Pixels) -> ImageEncoding:
+        for mark in self.marks:
+            try:
+                mark.touch(exist_ok=False)
+            except FileExistsError:
+                continue
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().encode_images(pixels)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster() -> Iterator[Any]:
+    """One small cluster for all tests."""
+    with connected(TWO) as ray:
+        yield ray
+
+
+@pytest.fixture(scope="module")
+def library(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photographs in several batches, some of them copies, and files that are none."""
+    folder = tmp_path_factory.mktemp("library")
+    for number, path in enumerate(sorted(photos.iterdir()) * 3):
+        content = path.read_bytes()
+        # The same photograph as another file, but for the first two times.
+        (folder / f"{number:03}{path.suffix}").write_bytes(content + b"\0" * (number // 36))
+    (folder / "poison.jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture")
+    (folder / "empty.png").touch()
+    return folder
+
+
+def stored(index_dir: Path) -> dict[str, bytes]:
+    with Catalog.open(IndexDir(index_dir).catalog) as catalog:
+        ids = catalog.item_ids().tolist()
+        vectors = catalog.vectors(ids)
+        found = {item.path.name: vectors[id_].tobytes() for id_, item in catalog.items(ids).items()}
+        assert len(found) == len(ids)
+        return found
+
+
+@pytest.fixture(scope="module")
+def expected(library: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    index_dir = tmp_path_factory.mktemp("expected")
+    index_folders([library], index_dir, encoder=ColorEncoder())
+    return stored(index_dir)
+
+
+def test_the_index_is_that_of_one_process(
+    library: Path, expected: dict[str, bytes], tmp_path: Path
+) -> None:
+    encoder = ColorEncoder()
+    run = index_distributed([library], tmp_path, settings=TWO, encoder=encoder)
+    assert stored(tmp_path) == expected
+    assert (run.new, run.failed) == (len(expected), 2) and run.encoded < run.new
+    # Nothing of it was encoded here.
+    assert encoder.seen == 0
+    again = index_distributed([library], tmp_path, settings=TWO, encoder=encoder)
+    assert (again.new, again.unchanged) == (0, len(expected))
+    with Catalog.open(IndexDir(tmp_path).catalog) as catalog:
+        assert {one.path.name for one in catalog.failures()} == {"poison.jpg", "empty.png"}
+
+
+def test_workers_that_are_lost_lose_and_double_nothing(
+    library: Path, expected: dict[str, bytes], tmp_path: Path
+) -> None:
+    marks = [tmp_path / f"mark {number}" for number in range(2)]
+    run = index_distributed(
+        [library], tmp_path / "index", settings=TWO, encoder=MortalEncoder(*marks)
+    )
+    assert all(mark.exists() for mark in marks)
+    assert stored(tmp_path / "index") == expected
+    assert run.new == len(expected)
+
+
+def test_what_is_cut_off_goes_on_where_it_was(
+    library: Path, expected: dict[str, bytes], tmp_path: Path
+) -> None:
+    class StopSoon:
+        def __init__(self) -> None:
+            self.stop = threading.Event()
+
+        def start(self, total: int) -> None:
+            assert total == len(expected) + 2
+
+        def advance(self, files: int) -> None:
+            self.stop.set()
+
+        def finish(self) -> None:
+            pass
+
+    soon = StopSoon()
+    first = index_distributed(
+        [library], tmp_path, settings=TWO, encoder=ColorEncoder(), progress=soon, stop=soon.stop
+    )
+    assert first.interrupted and 0 < first.new < len(expected)
+    second = index_distributed([library], tmp_path, settings=TWO, encoder=ColorEncoder())
+    assert first.new + second.new == len(expected)
+    assert stored(tmp_path) == expected
+
+
+def test_a_worker_with_another_model_is_refused(library: Path, tmp_path: Path) -> None:
+    class Other(ColorEncoder):
+        """Is another one wherever it is sent."""
+
+        def __reduce__(self) -> tuple[Any, ...]:
+            return ColorEncoder, ("colours", "another")
+
+    with pytest.raises(EncoderMismatchError, match="another on a worker"):
+        index_distributed([library], tmp_path, settings=TWO, encoder=Other())
+    assert stored(tmp_path) == {}
+
+
+def test_a_cluster_that_is_not_there_is_told(tmp_path: Path, photos: Path) -> None:
+    from indexer.distributed.cluster import count_workers
+
+    class Nothing:
+        @staticmethod
+        def cluster_resources() -> dict[str, float]:
+            return {"CPU": 2.0}
+
+    with pytest.raises(MmsearchError, match="has no GPU"):
+        count_workers(Nothing(), ClusterSettings(device="gpu"))
+
+
+def write_tars(folder: Path, photos: Path) -> dict[str, Path]:
+    """Tar files as img2dataset writes them; the pictures by the paths that they get."""
+    folder.mkdir()
+    told: dict[str, Path] = {}
+    paths = sorted(photos.iterdir())
+    for number in range(3):
+        with webdataset.TarWriter(str(folder / f"{number:05}.tar"), encoder=False) as tar:
+            for place, path in enumerate(paths[number::3]):
+                key = f"{number:05}{place:04}"
+                suffix = path.suffix[1:]
+                record = json.dumps({"url": f"https://example.org/{path.name}", "width": 3})
+                sample = {
+                    "__key__": key,
+                    suffix: path.read_bytes(),
+                    "txt": f"a photograph called {path.stem}".encode(),
+                    "json": record.encode(),
+                }
+                tar.write(sample)
+                told[f"{number:05}/{key}.{suffix}"] = path
+            if number == 1:
+                tar.write({"__key__": "poison", "jpg": b"\xff\xd8\xff\xe0 no picture"})
+    return told
+
+
+def by_place(index_dir: Path) -> dict[str, tuple[bytes, str | None]]:
+    base = index_dir / "elsewhere"
+    with Catalog.open(IndexDir(index_dir).catalog) as catalog:
+        ids = catalog.item_ids().tolist()
+        vectors = catalog.vectors(ids)
+        return {
+            item.path.relative_to(base).as_posix(): (
+                vectors[id_].tobytes(),
+                item.metadata.caption,
+            )
+            for id_, item in catalog.items(ids).items()
+        }
+
+
+def test_tar_files_become_items_once_whoever_dies(
+    photos: Path, expected: dict[str, bytes], tmp_path: Path
+) -> None:
+    told = write_tars(tmp_path / "tars", photos)
+    index_dir = tmp_path / "index"
+    marks = [tmp_path / "mark"]
+    run = index_shards(
+        [str(tmp_path / "tars")], index_dir, settings=TWO, encoder=MortalEncoder(*marks)
+    )
+    assert all(mark.exists() for mark in marks)
+    assert (run.new, run.failed) == (len(told), 1)
+    found = by_place(index_dir)
+    assert found.keys() == told.keys()
+    names = [path.name for path in sorted(photos.iterdir())]
+    for place, path in told.items():
+        vector, caption = found[place]
+        # As the same photograph in a folder has it.
+        assert vector == expected[f"{names.index(path.name):03}{path.suffix}"]
+        assert caption is not None
+    assert any(caption == "a photograph called coffee" for _, caption in found.values())
+    with Catalog.open(IndexDir(index_dir).catalog) as catalog:
+        assert [one.path.name for one in catalog.failures()] == ["poison.jpg"]
+        assert len(catalog.shards_done()) == 3
+    again = index_shards([str(tmp_path / "tars")], index_dir, settings=TWO, encoder=ColorEncoder())
+    assert (again.new, again.encoded) == (0, 0)
+    # An ordinary run neither misses nor forgets them.
+    looked = index_folders([index_dir / "elsewhere" / "00000"], index_dir, encoder=ColorEncoder())
+    assert (looked.removed, looked.absent_roots) == (0, [])
+    assert by_place(index_dir) == found
+
+
+def test_a_run_over_shards_that_is_cut_off_does_the_rest_later(
+    photos: Path, tmp_path: Path
+) -> None:
+    told = write_tars(tmp_path / "tars", photos)
+    index_dir = tmp_path / "index"
+    stop = threading.Event()
+    stop.set()
+    first = index_shards(
+        [str(tmp_path / "tars" / "*.tar")],
+        index_dir, settings=TWO, encoder=ColorEncoder(), stop=stop,
+    )  # fmt: skip
+    assert first.interrupted and 0 < first.new < len(told)
+    second = index_shards([str(tmp_path / "tars")], index_dir, settings=TWO, encoder=ColorEncoder())
+    assert first.new + second.new == len(told) == len(by_place(index_dir))
+
+
+def test_lists_are_fetched_from_where_they_say(photos: Path, tmp_path: Path) -> None:
+    paths = sorted(photos.iterdir())[:4]
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments, directory=str(photos))
+
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        urls = [f"{address}/{path.name}" for path in paths] + [f"{address}/none.jpg"]
+        table = pa.table({"url": urls, "caption": [path.stem for path in paths] + ["gone"]})
+        pq.write_table(table, tmp_path / "list.parquet")
+        run = index_shards(
+            [str(tmp_path / "list.parquet")], tmp_path / "index", settings=TWO,
+            encoder=ColorEncoder(),
+        )  # fmt: skip
+        server.shutdown()
+    assert (run.new, run.failed) == (4, 1)
+    found = by_place(tmp_path / "index")
+    assert [place.rpartition("/")[2] for place in sorted(found)] == [path.name for path in paths]
+    with Catalog.open(IndexDir(tmp_path / "index").catalog) as catalog:
+        (failure,) = catalog.failures()
+        assert failure.path.name == "none.jpg" and failure.kind == "unreadable"
+    with pytest.raises(MmsearchError, match="no column url"):
+        pq.write_table(pa.table({"path": ["x"]}), tmp_path / "other.parquet")
+        index_shards([str(tmp_path / "other.parquet")], tmp_path / "index", settings=TWO)
