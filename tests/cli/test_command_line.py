@@ -91,7 +91,7 @@ def test_json_answers_have_the_documented_keys(photo_index: Path) -> None:
     assert [answer["rank"] for answer in answers] == [1, 2, 3]
     assert set(answers[0]) == {
         "rank", "score", "similarity", "word_score", "relevance", "fits", "path", "width_px",
-        "height_px", "taken_at", "metadata",
+        "height_px", "taken_at", "metadata", "captions", "time_ms", "time", "span_ms",
     }  # fmt: skip
     assert answers[0]["path"].endswith("chelsea.png")
 

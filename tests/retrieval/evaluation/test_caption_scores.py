@@ -57,12 +57,13 @@ def test_nothing_to_compare_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         score_captions(["a dog"], [["a dog"]])
 
 
-def test_the_command_measures_the_built_in_captioner(photos: Path) -> None:
-    told = mmsearch("eval", CAPTIONS, "--images", photos, "--task", "caption", "--json")
+def test_the_command_measures_the_built_in_captioner(photos: Path, tmp_path: Path) -> None:
+    asked = ("eval", CAPTIONS, "--images", photos, "--task", "caption")
+    told = mmsearch(*asked, "--json", index_dir=tmp_path)
     assert told.returncode == 0, told.stderr
     found = json.loads(told.stdout)
     assert found["captioner"] == "compact" and found["left_out"] == 0
     assert len(found["captions"]) == found["pictures"]
     assert found["scores"]["bleu"][0] > 10
-    table = mmsearch("eval", CAPTIONS, "--images", photos, "--task", "caption").stdout
+    table = mmsearch(*asked, index_dir=tmp_path).stdout
     assert "BLEU-4" in table and "CIDEr" in table
