@@ -26,6 +26,7 @@ from retrieval.errors import (
     RelevanceUnknownError,
     StorageError,
     UnknownModelError,
+    VectorStoreError,
 )
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ __all__ = [
     "ShardedClient",
     "StorageError",
     "UnknownModelError",
+    "VectorStoreError",
     "__version__",
     "add_images",
     "caption_pictures",
