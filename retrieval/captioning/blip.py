@@ -15,17 +15,13 @@ from numpy.typing import NDArray
 
 from retrieval.captioning.base import Caption, PictureToCaption
 from retrieval.captioning.pixels import pixel_batches
+from retrieval.encoders.blip import LoadedBlip
 from retrieval.encoders.requirements import require_packages
-from retrieval.errors import UnknownModelError
-from retrieval.images.preprocess import Preprocessing
 
 DEFAULT_BLIP = "Salesforce/blip-image-captioning-base"
 
 _LONGEST = 30
 _PICTURES_A_BATCH = 8
-# The normalisation of all published BLIP models, which is CLIP's.
-_MEAN = (0.48145466, 0.4578275, 0.40821073)
-_DEVIATION = (0.26862954, 0.26130258, 0.27577711)
 
 
 class BlipCaptioner:
@@ -80,29 +76,11 @@ class BlipCaptioner:
             return self._loaded
 
 
-class _LoadedBlip:
+class _LoadedBlip(LoadedBlip):
     """The torch side."""
 
     def __init__(self, source: str) -> None:
-        import torch
-        from transformers import AutoTokenizer, BlipForConditionalGeneration
-
-        try:
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(source)
-            self._model: Any = BlipForConditionalGeneration.from_pretrained(source)
-        except Exception as error:  # transformers and the hub raise many kinds.
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise UnknownModelError(
-                f"The weights of {source} cannot be had ({reason}): check the network, or give a "
-                "folder that holds them, as blip:FOLDER."
-            ) from error
-        self._model.eval()
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._model.to(self._device)
-        self._mean = torch.tensor(_MEAN, device=self._device).view(1, 3, 1, 1)
-        self._deviation = torch.tensor(_DEVIATION, device=self._device).view(1, 3, 1, 1)
-        size = int(self._model.config.vision_config.image_size)
-        self.preprocessing = Preprocessing(size, "squash", "bicubic")
+        super().__init__(source, "BlipForConditionalGeneration")
 
     def say(
         self, pixels: NDArray[np.uint8], beams: int, length_penalty: float
@@ -111,16 +89,15 @@ class _LoadedBlip:
         import torch
 
         with torch.inference_mode():
-            inputs = torch.from_numpy(pixels).to(self._device).permute(0, 3, 1, 2).float()
-            inputs = (inputs / 255.0 - self._mean) / self._deviation
-            said = self._model.generate(
+            inputs = self.normalise(pixels)
+            said = self.model.generate(
                 pixel_values=inputs,
                 num_beams=beams,
                 length_penalty=length_penalty,
                 max_new_tokens=_LONGEST,
             )
             likely = self._mean_log_probabilities(inputs, said)
-        texts = self._tokenizer.batch_decode(said, skip_special_tokens=True)
+        texts = self.tokenizer.batch_decode(said, skip_special_tokens=True)
         return [
             Caption(" ".join(text.split()), score) if text.strip() else None
             for text, score in zip(texts, likely, strict=True)
@@ -128,8 +105,8 @@ class _LoadedBlip:
 
     def _mean_log_probabilities(self, inputs: Any, said: Any) -> list[float]:
         """How likely each piece was that was said, on the average of a caption."""
-        counted = said != self._model.config.text_config.pad_token_id
-        found = self._model(
+        counted = said != self.model.config.text_config.pad_token_id
+        found = self.model(
             pixel_values=inputs, input_ids=said, attention_mask=counted.long()
         ).logits
         likely = found[:, :-1].float().log_softmax(dim=-1)
