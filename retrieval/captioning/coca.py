@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from retrieval.captioning.base import Caption, PictureToCaption
 from retrieval.captioning.beam import BeamSettings, Floats, Integers, beam_search
 from retrieval.captioning.pixels import pixel_batches
+from retrieval.encoders.coca import load_coca, seen_by_decoder
 from retrieval.encoders.requirements import require_packages
-from retrieval.errors import UnknownModelError
 
 if TYPE_CHECKING:
     import torch
@@ -74,14 +74,7 @@ class CocaCaptioner:
     def _load(self) -> _LoadedCoca:
         with self._lock:
             if self._loaded is None:
-                from retrieval.encoders.open_clip import LoadedOpenClip
-
-                loaded = LoadedOpenClip(self._name)
-                if not hasattr(loaded.model, "text_decoder"):
-                    raise UnknownModelError(
-                        f"{self._name} is no CoCa model, so it cannot describe pictures: give one "
-                        "whose name begins with coca_."
-                    )
+                loaded = load_coca(self._name, "describe pictures")
                 self._loaded = _LoadedCoca(loaded, self._beams, self._length_penalty)
             return self._loaded
 
@@ -104,31 +97,16 @@ class _LoadedCoca:
 
     def say(self, pixels: NDArray[np.uint8]) -> list[Caption | None]:
         """Captions of n pictures, uint8 (n, size_px, size_px, 3)."""
-        seen = self._encode(pixels)
-        sentences = beam_search(self._following(seen), len(pixels), self._settings)
+        following = _Following(self.loaded, seen_by_decoder(self.loaded, pixels), self._begin)
+        sentences = beam_search(following, len(pixels), self._settings)
         return [
             Caption(self._text(own[0].pieces), own[0].mean_log_probability) if own else None
             for own in sentences
         ]
 
-    def _following(self, seen: torch.Tensor) -> _Following:
-        return _Following(self.loaded, seen, self._begin)
-
     def _text(self, pieces: Sequence[int]) -> str:
         text: str = self.loaded.tokenizer.decode(list(pieces))
         return " ".join(text.split())
-
-    def _encode(self, pixels: NDArray[np.uint8]) -> torch.Tensor:
-        """Pixels to what the decoder attends to, (n, queries, width)."""
-        import torch
-
-        loaded = self.loaded
-        with torch.inference_mode():
-            inputs = torch.from_numpy(pixels).to(loaded.device).permute(0, 3, 1, 2).float()
-            encoded: torch.Tensor = loaded.model((inputs / 255.0 - loaded.mean) / loaded.deviation)[
-                "image_embs"
-            ]
-            return encoded
 
 
 class _Following:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.encoders.coca import load_coca, seen_by_decoder
 from retrieval.encoders.requirements import require_packages
-from retrieval.errors import UnknownModelError
 from retrieval.fusion.scores import ScoreFusion, StandardisedSum
 from retrieval.rerankers.base import Candidate, RerankQuery, Scores
 from retrieval.rerankers.encoding_cache import DEFAULT_MAX_BYTES, Encoded, EncodingCache
@@ -85,14 +85,7 @@ class CocaReranker:
     def _load(self) -> _LoadedCoca:
         with self._lock:
             if self._loaded is None:
-                from retrieval.encoders.open_clip import LoadedOpenClip
-
-                loaded = LoadedOpenClip(self._name)
-                if not hasattr(loaded.model, "text_decoder"):
-                    raise UnknownModelError(
-                        f"{self._name} is no CoCa model, so it cannot rerank: give one whose name "
-                        "begins with coca_."
-                    )
+                loaded = load_coca(self._name, "rerank")
                 self._loaded = _LoadedCoca(loaded, self._cache_bytes)
             return self._loaded
 
@@ -132,11 +125,5 @@ class _LoadedCoca:
 
     def _encode(self, pixels: NDArray[np.uint8]) -> Encoded:
         """Pixels to what the decoder attends to, float32 (n, queries, width)."""
-        import torch
-
-        loaded = self._loaded
-        with torch.inference_mode():
-            inputs = torch.from_numpy(pixels).to(loaded.device).permute(0, 3, 1, 2).float()
-            inputs = (inputs / 255.0 - loaded.mean) / loaded.deviation
-            encoded: Encoded = loaded.model(inputs)["image_embs"].float().cpu().numpy()
-            return encoded
+        encoded: Encoded = seen_by_decoder(self._loaded, pixels).float().cpu().numpy()
+        return encoded
