@@ -10,9 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import urlunsplit
 
 from retrieval.errors import CatalogError
+from retrieval.storage.address_secrets import part_secrets
 
 SCHEME = "postgresql+psycopg"
 _SCHEMES = frozenset({SCHEME, "postgresql", "postgres"})
@@ -35,23 +36,16 @@ class CatalogUrl:
         Raises CatalogError, which does not repeat the address, where it is none.
         """
         try:
-            parts = urlsplit(address.strip())
-            _ = parts.port
+            parts = part_secrets(address, _SECRETS, told_by={"password"})
         except ValueError as error:
             # Not from the error, which may quote the address.
             del error
             raise _no_address() from None
         if parts.scheme not in _SCHEMES or not parts.path.strip("/"):
             raise _no_address()
-        account, _, server = parts.netloc.rpartition("@")
-        user, _, password = account.partition(":")
-        options = parse_qsl(parts.query)
-        secret = unquote(password) or next((v for k, v in options if k == "password"), "")
-        query = urlencode([(key, value) for key, value in options if key not in _SECRETS])
-        host = f"{user}@{server}" if user else server
-        text = urlunsplit((SCHEME, host, parts.path, query, ""))
-        if secret:
-            _told[text] = secret
+        text = urlunsplit((SCHEME, parts.host, parts.path, parts.query, ""))
+        if parts.secret:
+            _told[text] = parts.secret
         return cls(text, _told.get(text))
 
     def __str__(self) -> str:

@@ -10,9 +10,10 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
-from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit, urlunsplit
 
 from retrieval.errors import VectorStoreError
+from retrieval.storage.address_secrets import part_secrets
 
 PASSWORD_VARIABLE = "MMSEARCH_VECTOR_STORE_PASSWORD"
 MILVUS, PGVECTOR = "milvus", "postgresql+psycopg"
@@ -42,23 +43,17 @@ class StoreAddress:
         Raises VectorStoreError, which does not repeat the address, where it is none.
         """
         try:
-            parts = urlsplit(address.strip())
-            _ = parts.port
+            parts = part_secrets(address, _SECRETS, told_by=_SECRETS)
         except ValueError:
             raise _no_address() from None
         scheme = _SCHEMES.get(parts.scheme)
-        if scheme is None or not (parts.netloc or parts.path.strip("/")):
+        if scheme is None or not (parts.host or parts.path.strip("/")):
             raise _no_address()
-        account, _, server = parts.netloc.rpartition("@")
-        user, _, password = account.partition(":")
-        options = parse_qsl(parts.query)
-        secret = unquote(password) or next((v for k, v in options if k in _SECRETS), "")
-        query = urlencode([(key, value) for key, value in options if key not in _SECRETS])
-        host = f"{user}@{server}" if user else server
         # Not `urlunsplit`, which drops the slashes of an empty host.
-        text = f"{scheme}://{host}{parts.path}" + (f"?{query}" if query else "")
-        if secret:
-            _told[text] = secret
+        query = f"?{parts.query}" if parts.query else ""
+        text = f"{scheme}://{parts.host}{parts.path}{query}"
+        if parts.secret:
+            _told[text] = parts.secret
         found = cls(text, _told.get(text) or os.environ.get(PASSWORD_VARIABLE) or None)
         if found.file is not None and found.file.suffix != ".db":
             raise VectorStoreError(
