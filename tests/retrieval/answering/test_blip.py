@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import BertTokenizer, BlipConfig, BlipForQuestionAnswering
+from transformers import BertTokenizer, BlipForQuestionAnswering
 
 from retrieval.answering.base import Answerer
 from retrieval.answering.blip import BlipAnswerer
@@ -16,9 +16,8 @@ from retrieval.answering.registry import load_answerer
 from retrieval.encoders.base import Pixels
 from retrieval.errors import UnknownModelError
 from retrieval.images.decode import read_image, to_pixels
+from tests.support.small_blip import DEVIATION, MEAN, save_blip
 
-MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073]).view(1, 3, 1, 1)
-DEVIATION = torch.tensor([0.26862954, 0.26130258, 0.27577711]).view(1, 3, 1, 1)
 MARKS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DEC]"]
 WORDS = [*MARKS, "how", "many", "cats", "are", "there", "is", "it", "yes", "no", "one", "two"]
 
@@ -26,27 +25,15 @@ WORDS = [*MARKS, "how", "many", "cats", "are", "there", "is", "it", "yes", "no",
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("blip")
-    (folder / "vocab.txt").write_text("\n".join(WORDS))
-    BertTokenizer(str(folder / "vocab.txt")).save_pretrained(folder)
-    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
-    config = BlipConfig(
-        text_config={
-            **sizes, "vocab_size": len(WORDS), "encoder_hidden_size": 32, "intermediate_size": 64,
-            "max_position_embeddings": 16, "pad_token_id": 0, "bos_token_id": 5, "sep_token_id": 3,
-            "eos_token_id": 3,
-        },
-        vision_config={**sizes, "intermediate_size": 64, "image_size": 48, "patch_size": 16},
-        image_text_hidden_size=16,
-    )  # fmt: skip
-    torch.manual_seed(0)
-    model = BlipForQuestionAnswering(config)
-    with torch.no_grad():
-        # Weights as they are drawn make all answers alike; larger ones tell pictures apart.
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(std=0.3)
-    model.save_pretrained(folder)
-    return folder
+    return save_blip(
+        folder,
+        BlipForQuestionAnswering,
+        WORDS,
+        max_position_embeddings=16,
+        bos_token_id=5,
+        sep_token_id=3,
+        eos_token_id=3,
+    )
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import BertTokenizer, BlipConfig, BlipForConditionalGeneration
+from transformers import BertTokenizer, BlipForConditionalGeneration
 
 from retrieval.captioning.base import Captioner, PictureToCaption
 from retrieval.captioning.coca import CocaCaptioner
@@ -16,43 +16,28 @@ from retrieval.captioning.registry import load_captioner
 from retrieval.errors import UnknownModelError
 from retrieval.images.decode import read_image, to_pixels
 from retrieval.images.preprocess import Preprocessing
+from tests.support.small_blip import DEVIATION, MEAN, save_blip
 from tests.support.small_encoder import ColorEncoder
 from tests.support.small_open_clip import COCA, save_model
 
 MARKS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DEC]"]
 WORDS = [*MARKS, "a", "cat", "astronaut", "in", "an", "orange", "suit", "on", "the", "moon"]
-MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073]).view(1, 3, 1, 1)
-DEVIATION = torch.tensor([0.26862954, 0.26130258, 0.27577711]).view(1, 3, 1, 1)
-
-
-def loud(model: torch.nn.Module) -> None:
-    """Weights as they are drawn make all logits alike; larger ones tell pictures apart."""
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(std=0.3)
 
 
 @pytest.fixture(scope="module")
 def blip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("blip")
-    (folder / "vocab.txt").write_text("\n".join(WORDS))
-    BertTokenizer(str(folder / "vocab.txt")).save_pretrained(folder)
-    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
-    config = BlipConfig(
-        text_config={
-            **sizes, "vocab_size": len(WORDS), "encoder_hidden_size": 32, "intermediate_size": 64,
-            "max_position_embeddings": 40, "pad_token_id": 0, "bos_token_id": 5,
-            "sep_token_id": 3, "eos_token_id": 3, "is_decoder": True,
-        },
-        vision_config={**sizes, "intermediate_size": 64, "image_size": 48, "patch_size": 16},
-        image_text_hidden_size=16,
-    )  # fmt: skip
-    torch.manual_seed(0)
-    model = BlipForConditionalGeneration(config)
-    loud(model)
-    model.save_pretrained(folder)
-    return folder
+    return save_blip(
+        folder,
+        BlipForConditionalGeneration,
+        WORDS,
+        layers=1,
+        max_position_embeddings=40,
+        bos_token_id=5,
+        sep_token_id=3,
+        eos_token_id=3,
+        is_decoder=True,
+    )
 
 
 @pytest.fixture(scope="module")

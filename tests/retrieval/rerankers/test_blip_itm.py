@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import BertTokenizer, BlipConfig, BlipForImageTextRetrieval
+from transformers import BertTokenizer, BlipForImageTextRetrieval
 
 from retrieval.encoders.compact import CompactEncoder
 from retrieval.errors import UnknownModelError
@@ -17,10 +17,9 @@ from retrieval.images.preprocess import Preprocessing
 from retrieval.rerankers.base import Reranker
 from retrieval.rerankers.blip_itm import BlipItmReranker
 from retrieval.rerankers.registry import load_reranker
+from tests.support.small_blip import DEVIATION, MEAN, save_blip
 from tests.support.small_rerankers import candidates, question
 
-MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073]).view(1, 3, 1, 1)
-DEVIATION = torch.tensor([0.26862954, 0.26130258, 0.27577711]).view(1, 3, 1, 1)
 MARKS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WORDS = [*MARKS, "a", "cat", "astronaut", "in", "an", "orange", "suit", "on", "the", "moon"]
 
@@ -28,26 +27,7 @@ WORDS = [*MARKS, "a", "cat", "astronaut", "in", "an", "orange", "suit", "on", "t
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("blip")
-    (folder / "vocab.txt").write_text("\n".join(WORDS))
-    BertTokenizer(str(folder / "vocab.txt")).save_pretrained(folder)
-    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
-    config = BlipConfig(
-        text_config={
-            **sizes, "vocab_size": len(WORDS), "encoder_hidden_size": 32, "intermediate_size": 64,
-            "max_position_embeddings": 12, "pad_token_id": 0,
-        },
-        vision_config={**sizes, "intermediate_size": 64, "image_size": 48, "patch_size": 16},
-        image_text_hidden_size=16,
-    )  # fmt: skip
-    torch.manual_seed(0)
-    model = BlipForImageTextRetrieval(config)
-    with torch.no_grad():
-        # Weights as they are drawn make all scores alike; larger ones tell pictures apart.
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(std=0.3)
-    model.save_pretrained(folder)
-    return folder
+    return save_blip(folder, BlipForImageTextRetrieval, WORDS, max_position_embeddings=12)
 
 
 @pytest.fixture(scope="module")
