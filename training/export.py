@@ -102,7 +102,7 @@ def export_picture_tower(
         exact = Path(folder) / "exact.onnx"
         prepared = Path(folder) / "prepared.onnx"
         convolved = Path(folder) / "convolved.onnx"
-        _export(
+        export_graph(
             graph,
             (torch.from_numpy(calibration[0][:2]),),
             exact,
@@ -131,7 +131,7 @@ def export_text_tower(text: TextTower, hubness: HubnessCorrection, file: Path) -
     ids = torch.arange(4, 20).view(2, 8)
     with tempfile.TemporaryDirectory() as folder:
         exact = Path(folder) / "exact.onnx"
-        _export(
+        export_graph(
             TextGraph(text, hubness),
             (ids, torch.ones_like(ids)),
             exact,
@@ -178,7 +178,7 @@ def optimise(file: Path) -> None:
     onnx.save(model, file)
 
 
-def _export(
+def export_graph(
     graph: nn.Module,
     example: tuple[Tensor, ...],
     file: Path,
@@ -187,6 +187,7 @@ def _export(
     outputs: list[str],
     dynamic: dict[str, Any],
 ) -> None:
+    """Write a graph in OPSET as one file; `dynamic` says which sizes of its inputs vary."""
     torch.onnx.export(
         graph.eval(),
         example,

@@ -18,8 +18,8 @@ from torch.nn import functional as F
 from retrieval.captioning.compact import MEMORY_FILE, STEP_FILE
 from retrieval.encoders.onnx.session import OnnxSession
 from training.captioning.network import CaptionDecoder, DecoderLayer, joined
+from training.export import export_graph
 
-OPSET = 18
 _LEVELS = 127
 # Of logits of a few units.
 _TOLERANCE = 1e-3
@@ -173,21 +173,21 @@ def export_captioner(network: CaptionDecoder, folder: Path) -> None:
     seen = _pictures(network, 2)
     state = memory(*seen)
     many = torch.export.Dim.DYNAMIC
-    _write(
+    export_graph(
         memory,
         seen,
         folder / MEMORY_FILE,
-        ["vectors", "tokens"],
-        ["start", "keys", "values"],
-        {"vectors": {0: many}, "tokens": {0: many}},
+        inputs=["vectors", "tokens"],
+        outputs=["start", "keys", "values"],
+        dynamic={"vectors": {0: many}, "tokens": {0: many}},
     )
-    _write(
+    export_graph(
         step,
         _first(network, state, beams=3, said=2),
         folder / STEP_FILE,
-        ["pieces", "place", "start", "keys", "values", "said_keys", "said_values"],
-        ["likely", "all_keys", "all_values"],
-        {
+        inputs=["pieces", "place", "start", "keys", "values", "said_keys", "said_values"],
+        outputs=["likely", "all_keys", "all_values"],
+        dynamic={
             "pieces": {0: many, 1: many},
             "place": None,
             "start": {0: many},
@@ -198,28 +198,6 @@ def export_captioner(network: CaptionDecoder, folder: Path) -> None:
         },
     )
     _check(memory, step, network, folder)
-
-
-def _write(
-    graph: nn.Module,
-    example: tuple[Tensor, ...],
-    file: Path,
-    inputs: list[str],
-    outputs: list[str],
-    dynamic: dict[str, dict[int, object] | None],
-) -> None:
-    torch.onnx.export(
-        graph,
-        example,
-        str(file),
-        input_names=inputs,
-        output_names=outputs,
-        dynamic_shapes=dynamic,
-        opset_version=OPSET,
-        dynamo=True,
-        external_data=False,
-        verbose=False,
-    )
 
 
 def _pictures(network: CaptionDecoder, count: int) -> tuple[Tensor, Tensor]:
