@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import click
 
 from retrieval.encoders.precision import PRECISIONS
@@ -22,3 +26,30 @@ precision_option = click.option(
     show_default=True,
     help="Arithmetic of an open_clip model; auto is int8 where this processor gains by it.",
 )
+
+
+def captioned_options(example: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command the argument CAPTIONS, `--images` and `--split`; `example` names a split."""
+
+    def with_options(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(
+            (
+                click.argument("captions", type=click.Path(path_type=Path)),
+                click.option(
+                    "--images",
+                    required=True,
+                    type=click.Path(path_type=Path, exists=True, file_okay=False),
+                    metavar="DIR",
+                    help="The folder that the captions name pictures in.",
+                ),
+                click.option(
+                    "--split",
+                    metavar="NAME",
+                    help=f"Keep to one split of the captions, such as {example}.",
+                ),
+            )
+        ):
+            command = option(command)
+        return command
+
+    return with_options

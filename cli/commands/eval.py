@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.options import precision_option
+from cli.options import captioned_options, precision_option
 from cli.output.stage_progress import StageBar
 
 if TYPE_CHECKING:
@@ -18,15 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command("eval")
-@click.argument("captions", type=click.Path(path_type=Path))
-@click.option(
-    "--images",
-    required=True,
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    metavar="DIR",
-    help="The folder that the captions name pictures in.",
-)
-@click.option("--split", metavar="NAME", help="Keep to one split of the captions, such as dev.")
+@captioned_options("dev")
 @click.option(
     "--task",
     type=click.Choice(["retrieval", "caption", "vqa"]),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.exit_codes import NOTHING_BETTER
+from cli.options import captioned_options
 from cli.output.stage_progress import StageBar
 from cli.output.terminal import write_json
 
@@ -19,14 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command("train-encoder")
-@click.argument("captions", type=click.Path(path_type=Path))
-@click.option(
-    "--images",
-    required=True,
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    metavar="DIR",
-    help="The folder that the captions name pictures in.",
-)
+@captioned_options("train")
 @click.option(
     "--output",
     required=True,
@@ -34,7 +28,6 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="The folder to be made for the trained model.",
 )
-@click.option("--split", metavar="NAME", help="Keep to one split of the captions, such as train.")
 @click.option("--model", metavar="NAME", help="The model to train; see `mmsearch models`.")
 @click.option(
     "--what",

@@ -6,19 +6,12 @@ from pathlib import Path
 
 import click
 
+from cli.options import captioned_options
 from cli.output.stage_progress import StageBar
 
 
 @click.command("train-reranker")
-@click.argument("captions", type=click.Path(path_type=Path))
-@click.option(
-    "--images",
-    required=True,
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    metavar="DIR",
-    help="The folder that the captions name pictures in.",
-)
-@click.option("--split", metavar="NAME", help="Keep to one split of the captions, such as train.")
+@captioned_options("train")
 @click.option("--model", metavar="NAME", help="The model to train it for; see `mmsearch models`.")
 @click.option(
     "--epochs",
