@@ -46,8 +46,7 @@ site: $(BIN)/mmsearch
 
 # Each benchmark, training script and example once, on next to nothing.
 scripts: $(BIN)/mmsearch
-	@printf '%s\n' $(SCRIPTS) | xargs -P 2 -I SCRIPT sh -c \
-		'echo "SCRIPT --tiny"; script=SCRIPT; exec $(BIN)/python -m $$(echo $${script%.py} | tr / .) --tiny'
+	@.ci/scripts $(BIN)/python $(SCRIPTS)
 
 clean:
 	rm -rf $(VENV) .venv-demo demo site
