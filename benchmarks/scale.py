@@ -132,7 +132,7 @@ def measure(real: RealVectors, count: int, folder: Path, choice: str) -> Size:
     if not matrix.exists():
         save_chunks(between_neighbours(real.pictures, count), count, matrix)
     rows_s = in_own_process(_fill, index_dir, matrix, choice)
-    build_s, build_peak_mib = in_own_process(_build, index_dir)
+    build_s, build_peak_mib = in_own_process(build_file, index_dir)
     manifest = FaissStore(index_dir).manifest()
     assert manifest is not None
     build = Build(
@@ -142,12 +142,12 @@ def measure(real: RealVectors, count: int, folder: Path, choice: str) -> Size:
         build_peak_mib,
         manifest,
     )
-    exact = in_own_process(_exact, matrix, real.captions)
+    exact = in_own_process(exact_nearest, matrix, real.captions)
     return Size(
         count,
         build,
-        in_own_process(_ask, index_dir, matrix, real.captions, exact),
-        in_own_process(_ask_engine, index_dir, real.texts),
+        in_own_process(ask_index, index_dir, matrix, real.captions, exact),
+        in_own_process(ask_engine, index_dir, real.texts),
         in_own_process(_brute, matrix, real.captions) if count <= _LARGEST_BRUTE else None,
     )
 
@@ -173,7 +173,8 @@ def _fill(index_dir: Path, matrix: Path, choice: str) -> float:
     return time.perf_counter() - started
 
 
-def _build(index_dir: Path) -> tuple[float, float]:
+def build_file(index_dir: Path) -> tuple[float, float]:
+    """Make the index file: the seconds that took, and the most memory."""
     location = resolve_index_dir(index_dir)
     with Catalog.open(location.catalog) as catalog:
         started = time.perf_counter()
@@ -181,16 +182,18 @@ def _build(index_dir: Path) -> tuple[float, float]:
         return time.perf_counter() - started, peak_mib()
 
 
-def _exact(matrix: Path, questions: NDArray[np.float32]) -> NDArray[np.int64]:
-    return _nearest(np.load(matrix, mmap_mode="r"), questions, None)
+def exact_nearest(matrix: Path, questions: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The ids, (q, 10), of the nearest among the vectors of a file, by plain arithmetic."""
+    return nearest_of(np.load(matrix, mmap_mode="r"), questions, None)
 
 
-def _ask(
+def ask_index(
     index_dir: Path,
     matrix: Path,
     questions: NDArray[np.float32],
     exact: NDArray[np.int64],
 ) -> Asked:
+    """Ask the index alone; `exact` (q, 10) are the right answers."""
     location = resolve_index_dir(index_dir)
     reader = QuickReader.open(location.catalog)
     started = time.perf_counter()
@@ -210,13 +213,14 @@ def _ask(
             lambda row, within=within: index.search(row, DEPTH, within=within)[1],  # type: ignore[misc]
             some,
         )
-        truth = _nearest(vectors, some, within)
+        truth = nearest_of(vectors, some, within)
         restricted.append((share, took, _recall(ids, truth)))
     reader.close()
     return Asked(open_ms, held_mib, latency, _recall(found, exact), tuple(restricted))
 
 
-def _ask_engine(index_dir: Path, texts: Sequence[str]) -> Latency:
+def ask_engine(index_dir: Path, texts: Sequence[str]) -> Latency:
+    """Ask an engine that is warm, without reranking."""
     with SearchEngine.open(index_dir) as engine:
         for text in texts[:5]:
             engine.search(text, k=DEPTH, rerank="off")
@@ -253,7 +257,7 @@ def _one_by_one(
     return np.concatenate(found), Latency.of(elapsed)
 
 
-def _nearest(
+def nearest_of(
     vectors: NDArray[np.float16], questions: NDArray[np.float32], within: NDArray[np.int64] | None
 ) -> NDArray[np.int64]:
     """The ids, (q, 10), of the exact nearest; ids count from 1 in the order of the vectors."""

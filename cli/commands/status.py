@@ -152,7 +152,7 @@ def _size(record: dict[str, Any]) -> str:
 def _vector_index_line(record: dict[str, Any]) -> str:
     """The kind, its knob, and how many of the ten nearest it finds, as one line."""
     from retrieval.vectors.choice import FAISS
-    from retrieval.vectors.faiss.kinds import AUTO, EXACT, HNSW, IVF, family_of
+    from retrieval.vectors.faiss.kinds import AUTO, EXACT, HNSW, INVERTED, family_of
 
     kind = record["vector_index"]
     if record["vector_store"] != FAISS:
@@ -161,7 +161,7 @@ def _vector_index_line(record: dict[str, Any]) -> str:
     if kind is None:
         return "none yet"
     family = family_of(kind)
-    knob = {IVF: "nprobe", HNSW: "efSearch"}.get(family)
+    knob = {HNSW: "efSearch", **dict.fromkeys(INVERTED, "nprobe")}.get(family)
     effort = f" with {knob} {record['vector_index_effort']}" if knob else ""
     recall = f", recall@10 {record['vector_index_recall']:.3f}" if family != EXACT else ""
     chosen = "chosen" if record["vector_index_choice"] != AUTO else "auto"

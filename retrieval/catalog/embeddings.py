@@ -20,6 +20,7 @@ from retrieval.catalog.base import (
     present_space,
 )
 from retrieval.catalog.schema import embeddings, removals, spaces
+from retrieval.catalog.stacked import stacked
 
 _IS_PRESENT = embeddings.c.space_id == present_space()
 
@@ -40,6 +41,22 @@ class EmbeddingReading(CatalogBase):
                 for item_id, embedding in rows:
                     found[item_id] = np.frombuffer(embedding, dtype="<f2")
         return found
+
+    def vectors_of(self, ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
+        """Those of the ids that have embeddings, int64 (n,) ascending, and these, (n, dim)."""
+        held: list[int] = []
+        vectors: list[bytes] = []
+        with self._reading() as connection:
+            for chunk in chunks(np.unique(ids).tolist(), IDS_A_STATEMENT):
+                rows = connection.execute(
+                    select(embeddings.c.item_id, embeddings.c.vector).where(
+                        embeddings.c.item_id.in_(chunk), _IS_PRESENT
+                    )
+                )
+                for item_id, embedding in rows:
+                    held.append(item_id)
+                    vectors.append(embedding)
+        return stacked(held, vectors)
 
     def vector_ids(self, since: int = 0) -> NDArray[np.int64]:
         """Ids, int64 (n,), of items whose vectors were written after a generation."""

@@ -112,10 +112,9 @@ def refresh(connection: sqlite3.Connection) -> None:
             connection.execute(statement)
         connection.execute("INSERT INTO words_due SELECT id FROM items")
     connection.execute(_DESCRIBED)
-    due = connection.execute("SELECT DISTINCT item_id FROM words_due ORDER BY item_id").fetchall()
-    ids = [row[0] for row in due]
-    for start in range(0, len(ids), _ITEMS_A_STEP):
-        _write(connection, ids[start : start + _ITEMS_A_STEP])
+    due = connection.execute("SELECT DISTINCT item_id FROM words_due ORDER BY item_id")
+    while step := due.fetchmany(_ITEMS_A_STEP):
+        _write(connection, [row[0] for row in step])
     connection.execute("DELETE FROM words_due")
 
 
@@ -176,13 +175,13 @@ def documents_of(rows: Rows, ids: Sequence[int]) -> list[Document]:
         f" JOIN roots ON roots.id = files.root_id WHERE items.id IN ({marks}) ORDER BY items.id",
         ids,
     ):
-        place = PurePosixPath(_as_text(path))
-        folders = (PurePosixPath(_as_text(root)).name, *place.parts[:-1])
+        *inner, name = _as_text(path).split("/")
+        folders = (PurePosixPath(_as_text(root)).name, *inner)
         kinds = [_TEXT_COLUMNS.get(column, column) for column in _COLUMNS[2:]]
         told = ("\n".join(texts.get((item_id, kind), ())) for kind in kinds)
-        columns = (place.name, "\n".join(folders), *told)
+        columns = (name, "\n".join(folders), *told)
         described = as_document("\n".join(texts.get((item_id, "described"), ())))
-        documents.append(Document(item_id, tuple(map(as_document, columns)), place.name, described))
+        documents.append(Document(item_id, tuple(map(as_document, columns)), name, described))
     return documents
 
 
@@ -260,6 +259,8 @@ class FullText:
 
 def as_document(text: str) -> str:
     """A text as its words are kept: also such as a name writes in one, `BeachAtNoon2021`."""
+    if not text:
+        return text
     apart = _BETWEEN_CAPITALS.sub(" ", text)
     return as_words(text if apart == text else f"{text} {apart}")
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -574,7 +573,7 @@ def put_info(connection: Connection, key: str, value: str) -> None:
 
 
 def _file_values(root_id: int, file: FileFacts) -> dict[str, Any]:
-    return {"root_id": root_id, **asdict(file), "facts_version": FACTS_VERSION}
+    return {"root_id": root_id, **vars(file), "facts_version": FACTS_VERSION}
 
 
 def _item_values(item: ItemFacts) -> dict[str, Any]:

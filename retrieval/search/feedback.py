@@ -19,8 +19,8 @@ from retrieval.encoders.base import Vectors
 from retrieval.query.query import Query
 from retrieval.search.hit import Hit
 
-RIGHT_WEIGHT = 1.0
-WRONG_WEIGHT = 0.5
+RIGHT_WEIGHT = 0.75
+WRONG_WEIGHT = 0.15
 
 
 @dataclass(frozen=True)

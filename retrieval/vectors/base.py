@@ -98,7 +98,7 @@ class IndexDefects:
 
 
 class ExactVectors(Protocol):
-    """A copy of the catalogue's vectors as they are, to mend a damaged catalogue with."""
+    """Vectors as they are, by id: the catalogue's own, or a copy to mend a damaged one with."""
 
     def vectors_of(self, ids: Ids) -> tuple[Ids, Halves]:
         """Those of the ids that it holds, ascending, with their vectors (n, dim)."""

@@ -30,6 +30,7 @@ from retrieval.catalog.facts import (
 from retrieval.catalog.filters import compile_filter, register_functions
 from retrieval.catalog.full_text import FullText
 from retrieval.catalog.records import Item, Root
+from retrieval.catalog.stacked import stacked
 from retrieval.encoders.space import EmbeddingSpace
 from retrieval.query.filters import Filter
 from retrieval.storage.catalog_url import CatalogUrl
@@ -182,6 +183,18 @@ class QuickReader(Closing):
                 return self.full.vectors(ids)
             found |= {id_: np.frombuffer(vector, dtype="<f2") for id_, vector in rows}
         return found
+
+    def vectors_of(self, ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
+        """See `Catalog.vectors_of`."""
+        asked, held, vectors = np.unique(ids).tolist(), [], []
+        for start in range(0, len(asked), _IDS_A_STATEMENT):
+            chunk = asked[start : start + _IDS_A_STATEMENT]
+            rows = self._rows(_VECTORS.format(marks=",".join("?" * len(chunk))), chunk)
+            if rows is None:
+                return self.full.vectors_of(ids)
+            held += [row[0] for row in rows]
+            vectors += [row[1] for row in rows]
+        return stacked(held, vectors)
 
     def marks(self, question: str) -> dict[int, bool]:
         """See `Catalog.marks`."""

@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 
 from retrieval.encoders.base import Vectors
 from retrieval.vectors.base import Ids
-from retrieval.vectors.faiss.kinds import FLAT_HALVES, HNSW, IVF, count_lists, family_of
+from retrieval.vectors.faiss.kinds import (
+    FLAT_HALVES,
+    HNSW,
+    INVERTED,
+    RABITQ,
+    count_lists,
+    family_of,
+)
 
 if TYPE_CHECKING:
     import faiss
@@ -40,8 +47,11 @@ class FaissIndex:
     with those of the lists whose centroids are nearest to it (Jégou et al., Product quantization
     for nearest neighbor search, PAMI 2011); `HNSW32,SQ8` with those that it meets on its way
     through a graph (Malkov and Yashunin, Efficient and robust approximate nearest neighbor search
-    using hierarchical navigable small world graphs, PAMI 2018). `effort` is how many lists it
-    looks into, or how many candidates it keeps on its way; 0 where it looks at everything.
+    using hierarchical navigable small world graphs, PAMI 2018). `IVFn,RaBitQ` keeps of each number
+    little more than on which side of its centroid's it lies (Gao and Long, RaBitQ: quantizing
+    high-dimensional vectors with a theoretical error bound, SIGMOD 2024), enough for candidates
+    that `RefinedIndex` chooses among. `effort` is how many lists it looks into, or how many
+    candidates it keeps on its way; 0 where it looks at everything.
     """
 
     def __init__(self, index: faiss.Index, kind: str, effort: int = 0) -> None:
@@ -67,9 +77,9 @@ class FaissIndex:
         import faiss
 
         family = family_of(kind)
-        factory = kind if family == IVF else f"IDMap,{kind.replace(',', '_')}"
+        factory = kind if family in INVERTED else f"IDMap,{kind.replace(',', '_')}"
         index = faiss.index_factory(sample.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
-        if family == IVF:
+        if family in INVERTED:
             clustering = faiss.extract_index_ivf(index).cp
             clustering.niter = _KMEANS_ROUNDS
             clustering.max_points_per_centroid = _KMEANS_POINTS_A_LIST
@@ -110,7 +120,7 @@ class FaissIndex:
     @property
     def largest_effort(self) -> int:
         """Beyond this, `effort` finds no more."""
-        if self._family == IVF:
+        if self._family in INVERTED:
             return count_lists(self._kind)
         return _LARGEST_BEAM if self._family == HNSW else 0
 
@@ -126,7 +136,7 @@ class FaissIndex:
         """The ids that it holds, int64 (n,), in no order."""
         import faiss
 
-        if self._family != IVF:
+        if self._family not in INVERTED:
             labels = self._labels()
             kept: Ids = labels[labels != _REMOVED]
             return kept
@@ -196,7 +206,9 @@ class FaissIndex:
             )
         asked = np.ascontiguousarray(queries, dtype=np.float32)
         selector = self._selector(within, without)
-        is_among_many = within is not None and self._family == IVF and len(within) > _SCANNED_WHOLE
+        is_among_many = (
+            within is not None and self._family in INVERTED and len(within) > _SCANNED_WHOLE
+        )
         # How far to look among many is each question's own.
         size = 1 if is_among_many else _QUESTIONS_AT_ONCE
         found = [
@@ -224,7 +236,7 @@ class FaissIndex:
     ) -> tuple[Vectors, Ids]:
         if within is None or not self.effort:
             return self._look(queries, k, selector, self.effort)
-        if self._family == IVF and len(within) > _SCANNED_WHOLE:
+        if self._family in INVERTED and len(within) > _SCANNED_WHOLE:
             return self._look(queries, k, selector, self._effort_among(queries, within))
         return self._scan(queries, k, selector)
 
@@ -234,8 +246,10 @@ class FaissIndex:
         """Search with so much effort."""
         import faiss
 
-        if self._family == IVF:
+        if self._family in INVERTED:
             parameters = faiss.SearchParametersIVF(nprobe=effort, sel=selector)
+            if self._family == RABITQ:
+                parameters = faiss.SearchParametersPreTransform(index_params=parameters)
         elif self._family == HNSW:
             parameters = faiss.SearchParametersHNSW(efSearch=max(effort, k), sel=selector)
         else:
@@ -247,7 +261,7 @@ class FaissIndex:
         """Compare with every vector that the selector lets through."""
         import faiss
 
-        if self._family == IVF:
+        if self._family in INVERTED:
             return self._look(queries, k, selector, self.largest_effort)
         # The graph's vectors lie in a flat index of their own, by place and not by id.
         flat = faiss.downcast_index(faiss.downcast_index(self._index.index).storage)
@@ -261,10 +275,19 @@ class FaissIndex:
         held = within[within < len(self._list_of_id)]
         lists = self._list_of_id[held]
         met = np.bincount(lists[lists >= 0], minlength=inverted.nlist)
-        _, nearest = inverted.quantizer.search(queries, inverted.nlist)
+        _, nearest = inverted.quantizer.search(self._turned(queries), inverted.nlist)
         target = self.effort * len(self) / inverted.nlist
         reached = np.cumsum(met[nearest], axis=1) >= min(target, met.sum())
         return int(reached.argmax(axis=1).max()) + 1
+
+    def _turned(self, queries: Vectors) -> Vectors:
+        """Queries as the lists' centroids lie, which a transform may stand before."""
+        import faiss
+
+        if self._family != RABITQ:
+            return queries
+        turned: Vectors = faiss.downcast_VectorTransform(self._index.chain.at(0)).apply(queries)
+        return turned
 
     @cached_property
     def _list_of_id(self) -> NDArray[np.int32]:

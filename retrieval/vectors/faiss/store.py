@@ -25,8 +25,16 @@ from retrieval.errors import IndexMissingError
 from retrieval.storage.disk import sync_file, sync_folder
 from retrieval.vectors.base import Ids, IndexDefects, StoreFacts
 from retrieval.vectors.faiss.index import FaissIndex
-from retrieval.vectors.faiss.kinds import AUTO, FLAT_HALVES, choose_kind, is_outgrown
+from retrieval.vectors.faiss.kinds import (
+    AUTO,
+    FLAT_HALVES,
+    POINTS_A_LIST,
+    choose_kind,
+    count_lists,
+    is_outgrown,
+)
 from retrieval.vectors.faiss.overlay import OverlayIndex
+from retrieval.vectors.faiss.refined import searchable
 from retrieval.vectors.faiss.tuning import make_questions, merge_nearest, tune
 from retrieval.vectors.snapshot import OverlaySnapshot
 
@@ -100,7 +108,8 @@ class FaissStore:
             # Someone who may only read the folder can still search: the copy stays in memory.
             with suppress(OSError):
                 self._write(built)
-            return OverlaySnapshot(OverlayIndex(built.index), built.generation)
+            answering = searchable(built.index, catalog)
+            return OverlaySnapshot(OverlayIndex(answering), built.generation)
         return snapshot.caught_up(catalog)
 
     def refresh(self, catalog: Catalog) -> None:
@@ -222,7 +231,8 @@ class FaissStore:
             except (OSError, RuntimeError):
                 logger.warning("The vector index is damaged: making it again.")
                 return None
-            return OverlaySnapshot(OverlayIndex(base), manifest.generation)
+            answering = searchable(base, catalog)
+            return OverlaySnapshot(OverlayIndex(answering), manifest.generation)
         logger.warning("The vector index is missing: making it again.")
         return None
 
@@ -290,7 +300,8 @@ def build_index(catalog: Catalog) -> Built:
             for ids, vectors in chunks:
                 index.add(ids, vectors.astype(np.float32))
         return Built(index, generation, count, 1.0)
-    sample = catalog.sample_vectors(_SAMPLE).astype(np.float32)
+    size = max(_SAMPLE, POINTS_A_LIST * count_lists(kind))
+    sample = catalog.sample_vectors(size).astype(np.float32)
     questions = make_questions(sample)
     index = FaissIndex.trained(kind, sample)
     nearest: tuple[Vectors, Ids] | None = None
@@ -300,7 +311,8 @@ def build_index(catalog: Catalog) -> Built:
             index.add(ids, full)
             nearest = merge_nearest(nearest, questions, ids, full)
     assert nearest is not None
-    return Built(index, generation, count, tune(index, questions, nearest[1]))
+    recall = tune(searchable(index, catalog), questions, nearest[1])
+    return Built(index, generation, count, recall)
 
 
 def _looks_sound(path: Path, manifest: Manifest) -> bool:

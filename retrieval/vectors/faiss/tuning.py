@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Protocol
 
 import numpy as np
 
 from retrieval.encoders.base import Vectors
-from retrieval.vectors.base import Ids
-from retrieval.vectors.faiss.index import FaissIndex
+from retrieval.vectors.base import Ids, VectorIndex
 
 TARGET_RECALL = 0.97
 _QUESTIONS = 256
@@ -21,6 +21,17 @@ _EFFORT_STEP = 1.3
 # Where so much effort does not reach the target, the codes may be what keeps it from it.
 _MUCH_EFFORT = 64
 _NEARLY_ALL = 0.99
+
+
+class TunableIndex(VectorIndex, Protocol):
+    """An index that looks as far as it is told to."""
+
+    effort: int
+
+    @property
+    def largest_effort(self) -> int:
+        """Beyond this, `effort` finds no more; 0 where it looks at everything."""
+        ...
 
 
 def make_questions(vectors: Vectors, seed: int = 0) -> Vectors:
@@ -44,7 +55,7 @@ def make_questions(vectors: Vectors, seed: int = 0) -> Vectors:
     return np.ascontiguousarray(turned, dtype=np.float32)
 
 
-def measure_recall(index: FaissIndex, questions: Vectors, exact_ids: Ids) -> float:
+def measure_recall(index: VectorIndex, questions: Vectors, exact_ids: Ids) -> float:
     """Share of the exact ten nearest, int64 (q, 10), that the index finds: recall@10."""
     _scores, ids = index.search(questions, exact_ids.shape[1])
     found = [
@@ -54,7 +65,7 @@ def measure_recall(index: FaissIndex, questions: Vectors, exact_ids: Ids) -> flo
     return sum(found) / exact_ids.size
 
 
-def tune(index: FaissIndex, questions: Vectors, exact_ids: Ids) -> float:
+def tune(index: TunableIndex, questions: Vectors, exact_ids: Ids) -> float:
     """Raise `index.effort` until recall@10 reaches the target; returns the recall reached.
 
     Codes of one byte a number mistake near ties in a large collection, which no effort mends: where
@@ -75,7 +86,7 @@ def tune(index: FaissIndex, questions: Vectors, exact_ids: Ids) -> float:
         index.effort = min(index.largest_effort, math.ceil(index.effort * _EFFORT_STEP))
 
 
-def _attainable_recall(index: FaissIndex, questions: Vectors, exact_ids: Ids) -> float:
+def _attainable_recall(index: TunableIndex, questions: Vectors, exact_ids: Ids) -> float:
     """What looking everywhere finds."""
     effort = index.effort
     index.effort = index.largest_effort

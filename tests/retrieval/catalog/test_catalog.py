@@ -192,6 +192,9 @@ def test_a_large_number_of_rows_can_be_asked_for_at_once(catalog: Catalog) -> No
         many = np.repeat(vectors_of(0), count, axis=0)
         ids = change.add_files(root.id, pictures([f"{n}.jpg" for n in range(count)]), many)
     assert len(catalog.items(ids)) == len(catalog.vectors(ids)) == count
+    held, vectors = catalog.vectors_of(np.array([*reversed(ids), max(ids) + 1]))
+    assert held.tolist() == sorted(ids)
+    assert vectors.shape == (count, vectors_of(0).shape[1])
     assert len(catalog.files_with_content([content(n) for n in range(count)])) == count
     with catalog.transaction() as change:
         change.remove_files(catalog.file_ids_of(ids))

@@ -9,6 +9,7 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from retrieval.catalog import Catalog, QuickReader
@@ -42,8 +43,24 @@ def test_the_quick_reader_says_what_the_whole_catalogue_says(path: Path) -> None
             assert reader.generation == catalog.generation
             ids = list(range(1, 1200))
             assert reader.items(ids) == catalog.items(ids)
+            asked = np.array([1200, 6, 3, 1, 5, 2, 4])
+            for mine, theirs in zip(
+                reader.vectors_of(asked), catalog.vectors_of(asked), strict=True
+            ):
+                np.testing.assert_array_equal(mine, theirs)
             with catalog.transaction() as change:
                 change.remove_files([gone])
+    reader.close()
+
+
+def test_a_vector_of_another_size_is_left_out(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE embeddings SET vector = x'0000' WHERE item_id = 3")
+    reader = QuickReader.open(path)
+    held, vectors = reader.vectors_of(np.arange(1, 7))
+    assert held.tolist() == [1, 2, 4, 5, 6]
+    assert vectors.shape == (5, DIM)
+    assert reader.vectors_of(np.empty(0, np.int64))[0].tolist() == []
     reader.close()
 
 

@@ -17,8 +17,15 @@ from retrieval.errors import MmsearchError
 from retrieval.vectors.base import Ids, VectorIndex
 from retrieval.vectors.faiss import kinds
 from retrieval.vectors.faiss.index import FaissIndex
+from retrieval.vectors.faiss.refined import RefinedIndex
 from retrieval.vectors.faiss.store import FaissStore
-from retrieval.vectors.faiss.tuning import TARGET_RECALL, make_questions, merge_nearest, tune
+from retrieval.vectors.faiss.tuning import (
+    TARGET_RECALL,
+    TunableIndex,
+    make_questions,
+    merge_nearest,
+    tune,
+)
 from tests.support.rows import pictures
 
 DIM = 32
@@ -79,6 +86,7 @@ def test_the_larger_a_collection_the_smaller_the_part_that_is_looked_at() -> Non
     assert kinds.choose_kind(20_000) == "SQfp16"
     assert kinds.choose_kind(60_000) == "SQ8"
     assert kinds.choose_kind(1_000_000) == "IVF2048,SQ8"
+    assert kinds.choose_kind(20_000_000) == "RR,IVF8192,RaBitQ"
 
 
 def test_what_was_learnt_from_a_small_collection_is_learnt_again_from_a_large_one() -> None:
@@ -87,11 +95,11 @@ def test_what_was_learnt_from_a_small_collection_is_learnt_again_from_a_large_on
 
 
 def test_an_unknown_kind_is_an_error_that_names_those_there_are() -> None:
-    with pytest.raises(MmsearchError, match="exact, sq8, ivf, hnsw"):
+    with pytest.raises(MmsearchError, match="exact, sq8, ivf, hnsw, rabitq"):
         kinds.choose_kind(10, "annoy")
 
 
-@pytest.mark.parametrize("choice", ["exact", "sq8", "ivf", "hnsw"])
+@pytest.mark.parametrize("choice", ["exact", "sq8", "ivf", "hnsw", "rabitq"])
 @pytest.mark.parametrize("count", [1, 2, 40, 300])
 def test_every_kind_serves_a_collection_however_small(choice: str, count: int) -> None:
     index = _built(kinds.choose_kind(count, choice), VECTORS[:count], IDS[:count])
@@ -100,7 +108,7 @@ def test_every_kind_serves_a_collection_however_small(choice: str, count: int) -
     assert np.mean(ids[:, 0] == IDS[:count]) > 0.95
 
 
-@pytest.mark.parametrize("choice", ["exact", "sq8", "ivf", "hnsw"])
+@pytest.mark.parametrize("choice", ["exact", "sq8", "ivf", "hnsw", "rabitq"])
 def test_a_large_index_reaches_its_target_recall_and_says_so(
     tmp_path: Path, large_catalog: Catalog, choice: str
 ) -> None:
@@ -111,7 +119,7 @@ def test_a_large_index_reaches_its_target_recall_and_says_so(
     assert manifest is not None
     assert kinds.family_of(manifest.kind) == choice
     assert manifest.recall >= TARGET_RECALL
-    assert (manifest.effort > 0) == (choice in ("ivf", "hnsw"))
+    assert (manifest.effort > 0) == (choice in ("ivf", "hnsw", "rabitq"))
     assert recall(store.load(large_catalog).index, IDS, seed=7) >= TARGET_RECALL - 0.03
 
 
@@ -143,7 +151,7 @@ def test_questions_for_tuning_are_unit_vectors_near_but_not_at_what_is_stored() 
     assert nearest.max() < 0.95
 
 
-@pytest.mark.parametrize("choice", ["sq8", "ivf", "hnsw"])
+@pytest.mark.parametrize("choice", ["sq8", "ivf", "hnsw", "rabitq"])
 @pytest.mark.parametrize("share", [0.01, 0.1, 0.5, 0.95])
 def test_a_restricted_search_keeps_its_recall_at_any_selectivity(choice: str, share: float) -> None:
     index = _large(choice)
@@ -151,7 +159,7 @@ def test_a_restricted_search_keeps_its_recall_at_any_selectivity(choice: str, sh
     assert recall(index, some, seed=8) >= 0.95
 
 
-@pytest.mark.parametrize("choice", ["ivf", "hnsw"])
+@pytest.mark.parametrize("choice", ["ivf", "hnsw", "rabitq"])
 def test_a_folder_that_holds_nothing_like_the_question_still_gives_its_best(
     choice: str,
 ) -> None:
@@ -164,7 +172,7 @@ def test_a_folder_that_holds_nothing_like_the_question_still_gives_its_best(
     assert np.allclose(similarity[found[0] - 1], np.sort(similarity[far - 1])[:-11:-1], atol=0.01)
 
 
-@pytest.mark.parametrize("choice", ["sq8", "ivf", "hnsw"])
+@pytest.mark.parametrize("choice", ["sq8", "ivf", "hnsw", "rabitq"])
 def test_a_search_without_some_still_finds_as_many_as_asked_for(choice: str) -> None:
     hidden = IDS[::3]
     _scores, found = _large(choice).search(VECTORS[:50], 10, without=hidden)
@@ -172,7 +180,7 @@ def test_a_search_without_some_still_finds_as_many_as_asked_for(choice: str) -> 
     assert not np.isin(found, hidden).any()
 
 
-@pytest.mark.parametrize("choice", ["sq8", "ivf", "hnsw"])
+@pytest.mark.parametrize("choice", ["sq8", "ivf", "hnsw", "rabitq"])
 def test_a_large_index_takes_additions_and_removals(
     tmp_path: Path, large_catalog: Catalog, choice: str
 ) -> None:
@@ -229,16 +237,20 @@ def test_the_choice_outlives_the_index_file(tmp_path: Path, large_catalog: Catal
 
 
 @cache
-def _large(choice: str) -> FaissIndex:
+def _large(choice: str) -> TunableIndex:
     index = _built(kinds.choose_kind(COUNT, choice), VECTORS, IDS)
-    index.effort = {"sq8": 0, "ivf": 6, "hnsw": 32}[choice]
+    index.effort = {"sq8": 0, "ivf": 6, "hnsw": 32, "rabitq": 10}[choice]
     return index
 
 
-def _built(kind: str, vectors: NDArray[np.float32], ids: Ids) -> FaissIndex:
+def _built(kind: str, vectors: NDArray[np.float32], ids: Ids) -> TunableIndex:
     if kind == kinds.FLAT_HALVES:
         index = FaissIndex.empty(vectors.shape[1])
     else:
         index = FaissIndex.trained(kind, vectors)
     index.add(ids, vectors)
+    if kinds.family_of(kind) == kinds.RABITQ:
+        exact = FaissIndex.empty(vectors.shape[1])
+        exact.add(ids, vectors)
+        return RefinedIndex(index, exact)
     return index
