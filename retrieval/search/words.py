@@ -31,9 +31,11 @@ from retrieval.vectors.base import Ids, VectorIndex
 # gains besides if no other has them all. A word that was written to one picture is often a name
 # that no model has seen, and nothing looks more alike by chance than four deviations.
 _OF_ALL, _OF_RARE = 1.3, 4.0
-# What it gains, where words alone are looked at, if a model's caption of it has them all: less,
-# since a model errs.
-_OF_DESCRIBED = 0.5
+# What it gains if a model's caption of it has them all: less, since a model errs, and sees what the
+# vector shows already. Beside vectors it gains that only where a question has so many words: one
+# says too little, and a sentence is better told by its vector.
+_OF_DESCRIBED = 0.3
+_DESCRIBED_WORDS = range(2, 4)
 # Of the pictures with words of the question, so many of the most alike are weighed, and so many
 # of those with the most words.
 _MOST_ALIKE, _MOST_WORDS = 500, 200
@@ -140,14 +142,15 @@ def match_words(
 ) -> WordMatches:
     """The items that have words of the question, kept to the ids of `only` where given.
 
-    `with_common`: words that many items have find some of these as well, and so do the words of
-    captions by models. Beside vectors these are left out: they come from the same vectors.
+    `with_common`: words that many items have find some of these as well, and the words of captions
+    by models count in every question; beside vectors, in those of two words or three.
     """
     if not index.is_there:
         return NO_MATCHES
     size, named = max(index.size(), 1), _by_name(index, question)
+    words = words_of(question)
     found, rarities = [], []
-    for word in words_of(question):
+    for word in words:
         ids = index.ids_with(word, _COMMON + 1)
         rarities.append(math.log((size + 1) / (len(ids) + 0.5)))
         found.append(ids if len(ids) <= _COMMON or with_common else ids[:0])
@@ -164,7 +167,9 @@ def match_words(
     scores = (_OF_ALL * share + _OF_RARE * rarity**2 * has_all).astype(np.float32)
     by_name = np.array([named.get(id_, NO_NAME) for id_ in ids.tolist()], dtype=np.int8)
     written = WordMatches(ids, scores, by_name)
-    return _joined(written, match_captions(index, question, only)) if with_common else written
+    if with_common or len(words) in _DESCRIBED_WORDS:
+        return _joined(written, match_captions(index, question, only))
+    return written
 
 
 def match_captions(index: FullText, question: str, only: Ids | None = None) -> WordMatches:

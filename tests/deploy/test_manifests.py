@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from yamllint import linter
 from yamllint.config import YamlLintConfig
 
 from cli.main import group
+from retrieval.storage.catalog_url import CatalogUrl
+from retrieval.vectors.address import StoreAddress
 from tests.web.conftest import serving
 from web.settings import ServeSettings
 
@@ -114,17 +117,33 @@ def test_a_server_without_an_index_is_alive_and_not_ready(tmp_path: Path) -> Non
 def test_compose_takes_its_file() -> None:
     text = (DEPLOY / "compose.yaml").read_text("utf-8")
     # Variables are filled in, and aliases, before the rules of the file are looked at.
-    whole = yaml.safe_load(text.replace("${PHOTOS:-./photos}", "./photos"))
+    filled = text.replace("${PHOTOS:-./photos}", "./photos").replace("${POSTGRES_PASSWORD:-}", "x")
+    whole = yaml.safe_load(filled)
     told = compose_spec.PyCompose.from_json(json.dumps(whole))
     services = whole["services"]
     assert set(told.service_names()) == set(services)
-    assert set(services) == {"serve", "index", "postgres", "milvus"}
+    own = {"serve", "index", "serve-shared", "index-shared"}
+    assert set(services) == {*own, "postgres", "milvus"}
     for name, service in services.items():
         assert service["deploy"]["resources"]["limits"].keys() == {"cpus", "memory"}, name
-        if service["image"] == "mmsearch":
+        if name in own:
             assert service["read_only"] and service["cap_drop"] == ["ALL"]
             understood(service["command"])
     assert services["serve"]["ports"] == ["127.0.0.1:8017:8017"]
+
+
+def test_what_is_shared_has_addresses_and_extras_that_there_are() -> None:
+    shared = yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8"))["services"][
+        "index-shared"
+    ]
+    command = shared["command"]
+    catalog, store = (command[command.index(name) + 1] for name in ("--catalog", "--vector-store"))
+    assert str(CatalogUrl.parse(catalog)) == catalog
+    assert StoreAddress.parse(store).text == store
+    understood(command)
+    project = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = shared["build"]["args"]["EXTRAS"].split(",")
+    assert set(extras) <= set(project["optional-dependencies"])
 
 
 def test_the_dockerfile_is_clean_and_its_image_runs_as_nobody() -> None:

@@ -87,6 +87,20 @@ def test_pictures_are_described_once_and_found_by_that(index_dir: Path) -> None:
     assert caption_pictures(index_dir, captioner=by, force=True).described == 3
 
 
+def test_captions_count_beside_the_vectors_in_questions_of_a_few_words(index_dir: Path) -> None:
+    caption_pictures(index_dir, captioner=Repeater())
+
+    def of_words(question: str) -> dict[str, float]:
+        with SearchEngine.open(index_dir) as engine:
+            return {hit.path.stem: hit.word_score for hit in engine.search(question, k=10)}
+
+    told = of_words("zebra aeslehc")
+    assert told["chelsea"] > told["rocket"] > told["coffee"] == 0.0
+    # Of one word a caption tells too little, and a sentence is told by its vector.
+    assert set(of_words("aeslehc").values()) == {0.0}
+    assert set(of_words("zebra aeslehc beside tall trees").values()) == {0.0}
+
+
 def test_several_models_stand_side_by_side_and_go_one_by_one(index_dir: Path, folder: Path) -> None:
     caption_pictures(index_dir, captioner=Repeater())
     caption_pictures(index_dir, captioner=Repeater("other"), folders=[folder / "rocket.jpg"])
