@@ -1,8 +1,9 @@
 """A catalogue of many millions of rows, written by SQL alone.
 
 Through the classes that an indexer uses, twenty million rows take most of an hour. The tables are
-theirs, and so is what is made of the words at the end; only the rows come from here: files of
-twelve years in folders by month and event, half of them with a place, all with a time and a camera.
+theirs; the rows come from here: files of twelve years in folders by month and event, half of them
+with a place, all with a time and a camera. Their words are not made ready to be found, as in an
+index from before there was a search by words.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.catalog import Catalog, full_text
+from retrieval.catalog import Catalog
 from retrieval.catalog.schema import FACTS_VERSION
 from retrieval.encoders.compact import CompactEncoder
 from retrieval.storage.index_dir import resolve_index_dir
@@ -60,10 +61,6 @@ def fill_by_sql(index_dir: Path, vectors: Vectors, advance: Step = lambda count:
         for statement in later:
             connection.execute(statement)
         connection.execute("ANALYZE")
-        connection.execute("BEGIN")
-        connection.execute("INSERT INTO words_due SELECT id FROM items")
-        full_text.refresh(connection)
-        connection.execute("COMMIT")
         connection.execute("PRAGMA journal_mode = WAL")
     finally:
         connection.close()

@@ -12,6 +12,7 @@ from retrieval.images.decoder_pool import DecoderPool
 from retrieval.search.engine import SearchEngine
 from retrieval.storage.closing import Closing
 from retrieval.storage.index_dir import resolve_index_dir
+from web.arrangements import Arrangements
 from web.batching import QuestionQueue
 from web.copies import Copies
 from web.indexing import IndexingJobs
@@ -42,6 +43,7 @@ class Service(Closing):
         self.indexing = IndexingJobs(self.location.folder)
         self.questions = QuestionQueue()
         self.copies = Copies()
+        self.arrangements = Arrangements()
         self.pictures = Pictures()
         self.thumbnails = Thumbnails(
             self.location.folder / "thumbnails", self.decoders, limits.thumbnail_bytes

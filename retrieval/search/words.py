@@ -32,10 +32,10 @@ from retrieval.vectors.base import Ids, VectorIndex
 # that no model has seen, and nothing looks more alike by chance than four deviations.
 _OF_ALL, _OF_RARE = 1.3, 4.0
 # What it gains if a model's caption of it has them all: less, since a model errs, and sees what the
-# vector shows already. Beside vectors it gains that only where a question has so many words: one
-# says too little, and a sentence is better told by its vector.
+# vector shows already. Beside vectors it gains that only where a question has so few words, since
+# a sentence is better told by its vector.
 _OF_DESCRIBED = 0.3
-_DESCRIBED_WORDS = range(2, 4)
+_FEW_WORDS = 3
 # Of the pictures with words of the question, so many of the most alike are weighed, and so many
 # of those with the most words.
 _MOST_ALIKE, _MOST_WORDS = 500, 200
@@ -143,7 +143,7 @@ def match_words(
     """The items that have words of the question, kept to the ids of `only` where given.
 
     `with_common`: words that many items have find some of these as well, and the words of captions
-    by models count in every question; beside vectors, in those of two words or three.
+    by models count in every question; beside vectors, in those of three words at most.
     """
     if not index.is_there:
         return NO_MATCHES
@@ -167,7 +167,7 @@ def match_words(
     scores = (_OF_ALL * share + _OF_RARE * rarity**2 * has_all).astype(np.float32)
     by_name = np.array([named.get(id_, NO_NAME) for id_ in ids.tolist()], dtype=np.int8)
     written = WordMatches(ids, scores, by_name)
-    if with_common or len(words) in _DESCRIBED_WORDS:
+    if with_common or len(words) <= _FEW_WORDS:
         return _joined(written, match_captions(index, question, only))
     return written
 

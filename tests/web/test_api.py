@@ -164,6 +164,8 @@ def test_the_layout_holds_all_pictures_in_the_order_of_browsing(client: TestClie
     narrow = client.get("/api/layout", params={"q": "type:png", "filter": "is:landscape"}).json()
     found = client.get("/api/search", params={"filter": "type:png is:landscape", "k": 100}).json()
     assert narrow["ids"] == [hit["id"] for hit in found["hits"]] != []
+    # Once more, from what was kept.
+    assert client.get("/api/layout").json() == layout
     assert client.get("/api/layout", params={"q": "a cat"}).status_code == 400
     assert client.get("/api/layout", params={"filter": "rating:many"}).status_code == 400
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from starlette.responses import Response
 
 from retrieval.catalog.arrangement import newest_first
 from retrieval.query.parse import parse
@@ -23,7 +24,7 @@ def layout(
     service: Serving,
     q: Annotated[str, Query(max_length=2000, description="Conditions, and no words.")] = "",
     only: Annotated[str, Query(alias="filter", max_length=4000)] = "",
-) -> JSONAnswer:
+) -> Response:
     """All pictures that fit, the newest first: `ids`, `shapes` (hundredths of width by height).
 
     `months` counts those that follow one another in a month; null stands for no known time. What
@@ -34,9 +35,15 @@ def layout(
         raise RefusedError("What is asked in words has no order of its own: search for it.")
     chosen = joined(asked.filter, only)
     catalog = service.engine.catalog
-    ids = None if chosen is None else catalog.ids_matching(chosen)
-    found = newest_first(catalog.raw_rows, ids)
-    return JSONAnswer({"ids": found.ids, "shapes": found.shapes, "months": found.months})
+
+    def arranged() -> bytes:
+        ids = None if chosen is None else catalog.ids_matching(chosen)
+        found = newest_first(catalog.raw_rows, ids)
+        answer = {"ids": found.ids, "shapes": found.shapes, "months": found.months}
+        return bytes(JSONAnswer(answer).body)
+
+    body = service.arrangements.of(catalog.generation, chosen, arranged)
+    return Response(body, media_type=JSONAnswer.media_type)
 
 
 @router.get("/pictures")
