@@ -171,7 +171,9 @@ def _limited(memory_gib: float | None) -> Any:
     try:
         yield
     finally:
-        (former / "cgroup.procs").write_text(str(os.getpid()))
+        # With what multiprocessing leaves running until this process ends.
+        for process in (group / "cgroup.procs").read_text().split():
+            (former / "cgroup.procs").write_text(process)
         group.rmdir()
 
 

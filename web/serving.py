@@ -81,7 +81,9 @@ def serve(settings: ServeSettings, when_ready: Callable[[str], None]) -> None:
 
 def _listen(settings: ServeSettings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listening = socket.socket(family)
+    # Where the protocol is not named, asyncio lets small pieces wait for each other (Nagle's
+    # algorithm), and every answer for forty milliseconds.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((settings.host, settings.port))

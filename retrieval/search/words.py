@@ -157,7 +157,7 @@ def match_words(
     whole = sum(rarities) or 1.0
     ids = np.unique(np.concatenate([np.fromiter(named, np.int64, len(named)), *found]))
     if only is not None:
-        ids = np.intersect1d(ids, only, assume_unique=True)
+        ids = _kept_to(ids, only)
     share = np.zeros(len(ids), np.float32)
     for having, rarity in zip(found, rarities, strict=True):
         share += np.float32(rarity / whole) * np.isin(ids, having, assume_unique=True)
@@ -187,12 +187,21 @@ def match_captions(index: FullText, question: str, only: Ids | None = None) -> W
     whole = sum(rarities) or 1.0
     ids = np.unique(np.concatenate([np.empty(0, np.int64), *found]))
     if only is not None:
-        ids = np.intersect1d(ids, only, assume_unique=True)
+        ids = _kept_to(ids, only)
     scores = np.zeros(len(ids), np.float32)
     for having, rarity in zip(found, rarities, strict=True):
         share = np.float32(_OF_DESCRIBED * rarity / whole)
         scores += share * np.isin(ids, having, assume_unique=True)
     return WordMatches(ids, scores, np.full(len(ids), NO_NAME, np.int8))
+
+
+def _kept_to(ids: Ids, only: Ids) -> Ids:
+    """Those of a few ids that are among many, both ascending."""
+    if not len(ids) or not len(only):
+        return ids[:0]
+    places = np.minimum(np.searchsorted(only, ids), len(only) - 1)
+    kept: Ids = ids[only[places] == ids]
+    return kept
 
 
 def _joined(written: WordMatches, described: WordMatches) -> WordMatches:

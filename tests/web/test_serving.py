@@ -65,6 +65,26 @@ def test_a_server_ends_soon_though_a_page_listens(web_index: Path) -> None:
         process.wait()
 
 
+def test_no_answer_waits_until_its_beginning_was_acknowledged(web_index: Path) -> None:
+    command = [sys.executable, "-m", "mmsearch", "--index-dir", str(web_index), "serve"]
+    process = subprocess.Popen([*command, "--port", "0"], stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    try:
+        told = re.search(r"http://\S+/", process.stderr.readline())
+        assert told is not None
+        took = []
+        with httpx.Client(base_url=told[0], timeout=60) as client:
+            for _ in range(60):
+                started = time.perf_counter()
+                assert client.get("healthz").status_code == 200
+                took.append(time.perf_counter() - started)
+        # A kernel acknowledges the first few at once, and others after forty milliseconds.
+        assert sorted(took[30:])[7] < 0.035
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_a_host_that_others_reach_needs_a_token(web_index: Path, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("short\n")
     command = [sys.executable, "-m", "mmsearch", "--index-dir", str(web_index), "serve"]

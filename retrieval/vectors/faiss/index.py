@@ -7,6 +7,7 @@ on disk in step with it.
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -40,6 +41,18 @@ _SCANNED_WHOLE = 50_000
 _QUESTIONS_AT_ONCE = 16
 
 
+@dataclass(eq=False)
+class _Restriction:
+    """Ids that a search is kept to, and what that means for the index.
+
+    `met`: how many of them lie in each inverted list, None until that is asked.
+    """
+
+    within: Ids
+    selector: faiss.IDSelector
+    met: NDArray[np.int64] | None = None
+
+
 class FaissIndex:
     """A FAISS index by inner product whose entries carry picture ids (a `VectorIndex`).
 
@@ -60,6 +73,7 @@ class FaissIndex:
         self._family = family_of(kind)
         self.effort = effort
         self._removed = int((self._labels() == _REMOVED).sum()) if self._family == HNSW else 0
+        self._latest: _Restriction | None = None
 
     @classmethod
     def empty(cls, dim: int) -> Self:
@@ -150,7 +164,7 @@ class FaissIndex:
 
     def add(self, ids: Ids, vectors: Vectors) -> None:
         """Add vectors, (n, dim), under ids, int64 (n,), that it does not hold yet."""
-        self.__dict__.pop("_list_of_id", None)
+        self._forget_places()
         if len(ids):
             self._index.add_with_ids(
                 np.ascontiguousarray(vectors, dtype=np.float32),
@@ -159,7 +173,7 @@ class FaissIndex:
 
     def remove(self, ids: Ids) -> int:
         """Drop these ids; returns how many it held."""
-        self.__dict__.pop("_list_of_id", None)
+        self._forget_places()
         if not len(ids) or not len(self):
             return 0
         if self._family == HNSW:
@@ -272,13 +286,28 @@ class FaissIndex:
     def _effort_among(self, queries: Vectors, within: Ids) -> int:
         """How many lists to look into so that enough of these ids are met, for every question."""
         inverted = faiss_ivf(self._index)
-        held = within[within < len(self._list_of_id)]
-        lists = self._list_of_id[held]
-        met = np.bincount(lists[lists >= 0], minlength=inverted.nlist)
+        met = self._restricted_to(within).met
+        if met is None:
+            held = within[within < len(self._list_of_id)]
+            lists = self._list_of_id[held]
+            met = np.bincount(lists[lists >= 0], minlength=inverted.nlist)
+            self._restricted_to(within).met = met
         _, nearest = inverted.quantizer.search(self._turned(queries), inverted.nlist)
         target = self.effort * len(self) / inverted.nlist
         reached = np.cumsum(met[nearest], axis=1) >= min(target, met.sum())
         return int(reached.argmax(axis=1).max()) + 1
+
+    def _restricted_to(self, within: Ids) -> _Restriction:
+        """What is known of a restriction; the latest is kept, since a filter is asked on and on."""
+        latest = self._latest
+        if latest is None or latest.within is not within:
+            latest = self._latest = _Restriction(within, _bitmap(within))
+        return latest
+
+    def _forget_places(self) -> None:
+        """What was worked out of where ids lie holds no more."""
+        self.__dict__.pop("_list_of_id", None)
+        self._latest = None
 
     def _turned(self, queries: Vectors) -> Vectors:
         """Queries as the lists' centroids lie, which a transform may stand before."""
@@ -310,7 +339,7 @@ class FaissIndex:
         import faiss
 
         if within is not None:
-            return _bitmap(within)
+            return self._restricted_to(within).selector
         hidden = faiss.IDSelectorNot(_bitmap(without)) if without is not None else None
         if not self._removed:
             return hidden

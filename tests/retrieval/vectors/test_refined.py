@@ -59,7 +59,7 @@ def coarse() -> FaissIndex:
 def few_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(refined, "_CANDIDATES", FEW)
     monkeypatch.setattr(refined, "_CANDIDATES_A_HIT", 4)
-    monkeypatch.setattr(refined, "_READ_WHOLE", 20)
+    monkeypatch.setattr(refined, "_FEW", 20)
 
 
 def recall(index: VectorIndex, questions: NDArray[np.float32]) -> float:

@@ -1,0 +1,40 @@
+"""Candidates put in order by their vectors as they are."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from retrieval.encoders.base import Vectors
+from retrieval.vectors.base import ExactVectors, Ids
+
+
+def nearest_of(
+    candidates: Ids, queries: Vectors, k: int, exact: ExactVectors
+) -> tuple[Vectors, Ids]:
+    """Of each query's candidates, ids (q, c) with -1 for none, the k nearest.
+
+    `queries` (q, dim); returns scores (q, k) falling and ids (q, k), as `VectorIndex.search` does.
+    Candidates without a vector are left out.
+    """
+    scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
+    ids = np.full((len(queries), k), -1, dtype=np.int64)
+    asked = np.unique(candidates)
+    held, halves = exact.vectors_of(asked[asked >= 0])
+    if not len(held):
+        return scores, ids
+    vectors = halves.astype(np.float32)
+    for row, some in enumerate(candidates):
+        places = _places(held, some)
+        cosines = vectors[places] @ queries[row]
+        best = np.argsort(-cosines, kind="stable")[:k]
+        scores[row, : len(best)] = cosines[best]
+        ids[row, : len(best)] = held[places[best]]
+    return scores, ids
+
+
+def _places(held: Ids, wanted: Ids) -> Ids:
+    """Where, among ascending ids, those stand that are wanted and held, ascending."""
+    asked = np.sort(wanted)
+    places = np.minimum(np.searchsorted(held, asked), len(held) - 1)
+    found: Ids = places[held[places] == asked]
+    return found
