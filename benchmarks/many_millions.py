@@ -240,7 +240,11 @@ def report(found: Found, memory_gib: float | None) -> str:
         f"| kind | {manifest.kind}, nprobe {manifest.effort}, says recall {manifest.recall:.3f} |",
         f"| catalogue | {found.catalog_bytes / 1e9:.1f} GB{_seconds(found.fill_s)} |",
         f"| index file | {manifest.size_bytes / 1e9:.2f} GB{_seconds(found.build_s)} |",
-        f"| most memory while making the file | {found.build_peak_mib:,.0f} MiB |",
+        *(
+            [f"| most memory while making the file | {found.build_peak_mib:,.0f} MiB |"]
+            if found.build_s is not None
+            else []
+        ),
         f"| recall@10 | {asked.recall:.3f} |",
         f"| index alone, p50 / p95 ms | {asked.latency} |",
         f"| `engine.search`, p50 / p95 ms | {found.engine} |",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import math
+import sqlite3
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrieval.catalog import Catalog, Item, QuickReader
-from retrieval.catalog.filters import distance_km
+from retrieval.catalog.filters import compile_filter, distance_km, register_functions
 from retrieval.images.facts import ImageMetadata
 from retrieval.query import filters as f
 from retrieval.query.places import country_at
@@ -239,3 +240,27 @@ def test_a_fact_that_an_old_catalogue_does_not_know_is_an_error(tmp_path: Path) 
         for unknown in (f.Camera("X"), f.Tagged("sea"), ~f.Rating(3)):
             with pytest.raises(CatalogError, match="does not know yet"):
                 catalog.ids_matching(unknown)
+
+
+@pytest.mark.parametrize(
+    ("filter_", "searched"),
+    [
+        (f.Below(Path("/photos/2020/05")), "path>? AND path<?"),
+        (f.Taken(after=datetime(2020, 5, 1)), "taken_at>?"),
+        (f.Taken(datetime(2020, 5, 1), datetime(2020, 6, 1)), "taken_at>? AND taken_at<?"),
+        (f.Near(48.1, 11.5, 5.0), "latitude>? AND latitude<?"),
+    ],
+)
+def test_a_filter_that_keeps_few_is_found_through_an_index(
+    tmp_path: Path, filter_: f.Filter, searched: str
+) -> None:
+    with Catalog.create(tmp_path / "catalog.sqlite") as catalog:
+        with catalog.transaction() as change:
+            change.add_root(Path("/photos"))
+        compiled = compile_filter(filter_, catalog.roots())
+    with sqlite3.connect(tmp_path / "catalog.sqlite") as connection:
+        register_functions(connection)
+        plan = connection.execute(
+            f"EXPLAIN QUERY PLAN {compiled.statement}", compiled.parameters
+        ).fetchall()
+    assert any(searched in step for *_, step in plan), plan
