@@ -148,5 +148,14 @@ def test_the_catalogue_gives_the_vectors_and_what_it_learns_later_is_found_once(
             reader.close()
 
 
+def test_vectors_of_another_size_are_no_answer() -> None:
+    _scores, ids = RefinedIndex(coarse(), FaissIndex.empty(DIM)).search(VECTORS[:1], 5)
+    assert ids.tolist() == [[-1] * 5]
+    other = FaissIndex.empty(DIM // 2)
+    other.add(IDS, VECTORS[:, : DIM // 2])
+    _scores, ids = RefinedIndex(coarse(), other).search(VECTORS[:1], 5)
+    assert ids.tolist() == [[-1] * 5]
+
+
 def _sorted(ids: set[int] | None) -> Ids | None:
     return None if ids is None else np.array(sorted(ids), dtype=np.int64)
