@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 # The versions of the tables that these statements are for; others are read through `Catalog`.
 _READ_VERSIONS = frozenset({"3", "4", "5"})
 _IDS_A_STATEMENT = 500
+# Rows that are held as Python has them before they become numbers.
+_IDS_AT_ONCE = 65_536
 
 _SPACE = "coalesce((SELECT CAST(value AS INTEGER) FROM info WHERE key = 'space'), 1)"
 _ENCODER = f"SELECT name, dim, fingerprint FROM spaces WHERE id = {_SPACE}"
@@ -156,10 +158,8 @@ class QuickReader(Closing):
     def ids_matching(self, filter_: Filter) -> NDArray[np.int64]:
         """See `Catalog.ids_matching`."""
         compiled = compile_filter(filter_, self.roots())
-        rows = self._rows(compiled.statement, compiled.parameters)
-        if rows is None:
-            return self.full.ids_matching(filter_)
-        return np.sort(np.fromiter((row[0] for row in rows), dtype=np.int64, count=len(rows)))
+        found = self._ids(compiled.statement, compiled.parameters)
+        return self.full.ids_matching(filter_) if found is None else np.sort(found)
 
     @property
     def full_text(self) -> FullText:
@@ -268,6 +268,20 @@ class QuickReader(Closing):
                 self._connection = None
             if self._full is not None:
                 self._full.close()
+
+    def _ids(self, statement: str, values: Mapping[str, Any]) -> NDArray[np.int64] | None:
+        """The ids that a statement finds, which may be millions; None as by `_rows`."""
+        found = [np.empty(0, np.int64)]
+        with self._lock:
+            if self._connection is None:
+                return None
+            try:
+                rows = self._connection.execute(statement, values)
+                while some := rows.fetchmany(_IDS_AT_ONCE):
+                    found.append(np.fromiter((row[0] for row in some), np.int64, len(some)))
+            except (sqlite3.Error, UnicodeDecodeError):
+                return None
+        return np.concatenate(found)
 
     def _rows(
         self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()
