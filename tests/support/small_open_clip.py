@@ -65,6 +65,10 @@ def save_model(
     torch.manual_seed(seed)
     # What Hugging Face would be asked for has random weights as well.
     model = open_clip.create_model(name, pretrained_hf=False)
+    for parameter_name, parameter in model.named_parameters():
+        if parameter_name == "text_decoder.text_projection":
+            # open_clip leaves it as the memory was, which may be no number.
+            torch.nn.init.normal_(parameter, std=parameter.shape[0] ** -0.5)
     save_file(
         {key: tensor.contiguous() for key, tensor in model.state_dict().items()},
         folder / "open_clip_model.safetensors",

@@ -17,7 +17,7 @@ from retrieval.catalog.sqlite.quick_reader import QuickReader
 from retrieval.catalog.sqlite.recover import salvage
 from retrieval.query.query import Query
 from retrieval.search.engine import as_query
-from retrieval.search.feedback import Feedback, key_of, moved
+from retrieval.search.feedback import RIGHT_WEIGHT, Feedback, key_of, moved
 
 ASKED = "something round"
 
@@ -54,7 +54,9 @@ def test_a_moved_question_is_of_unit_length_and_nearer_to_what_is_right(
 
 def test_marks_that_cancel_the_question_leave_it_as_it_is() -> None:
     question = unit(1, 0)
-    assert np.array_equal(moved(question, -question, unit(0, 0)), question)
+    # Not of unit length, since no picture's vector cancels a question that counts more.
+    cancelling = -question / np.float32(RIGHT_WEIGHT)
+    assert np.array_equal(moved(question, cancelling, unit(0, 0)), question)
 
 
 def test_a_question_is_known_by_its_words_alone(photos: Path) -> None:
