@@ -9,7 +9,7 @@ index from before there was a search by words.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,6 @@ from retrieval.encoders.compact import CompactEncoder
 from retrieval.storage.index_dir import resolve_index_dir
 
 _ROWS_A_STEP = 20_000
-_STEPS_A_COMMIT = 25
 _FIRST = datetime(2013, 1, 1)
 _SECONDS = 12 * 365 * 86_400
 _EVENTS = ("at the lake", "birthday", "garden", "city trip", "school", "in the mountains", "snow")
@@ -36,10 +35,9 @@ _TOWNS = np.array(
 )
 
 Vectors = NDArray[np.float16]
-Step = Callable[[int], None]
 
 
-def fill_by_sql(index_dir: Path, vectors: Vectors, advance: Step = lambda count: None) -> None:
+def fill_by_sql(index_dir: Path, vectors: Vectors) -> None:
     """Write a catalogue with a row for each vector, (n, dim); ids count from 1 in their order."""
     location = resolve_index_dir(index_dir)
     with Catalog.create(location.catalog) as catalog, catalog.transaction() as change:
@@ -50,14 +48,10 @@ def fill_by_sql(index_dir: Path, vectors: Vectors, advance: Step = lambda count:
         for pragma in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -2000000"):
             connection.execute(f"PRAGMA {pragma}")
         later = _set_aside(connection)
-        for number, start in enumerate(range(0, len(vectors), _ROWS_A_STEP)):
-            if number % _STEPS_A_COMMIT == 0:
-                connection.execute("COMMIT" if number else "BEGIN")
-                if number:
-                    connection.execute("BEGIN")
+        for start in range(0, len(vectors), _ROWS_A_STEP):
+            connection.execute("BEGIN")
             _write(connection, start, vectors[start : start + _ROWS_A_STEP])
-            advance(min(_ROWS_A_STEP, len(vectors) - start))
-        connection.execute("COMMIT")
+            connection.execute("COMMIT")
         for statement in later:
             connection.execute(statement)
         connection.execute("ANALYZE")

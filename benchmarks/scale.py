@@ -184,7 +184,7 @@ def build_file(index_dir: Path) -> tuple[float, float]:
 
 def exact_nearest(matrix: Path, questions: NDArray[np.float32]) -> NDArray[np.int64]:
     """The ids, (q, 10), of the nearest among the vectors of a file, by plain arithmetic."""
-    return nearest_of(np.load(matrix, mmap_mode="r"), questions, None)
+    return _nearest(np.load(matrix, mmap_mode="r"), questions, None)
 
 
 def ask_index(
@@ -213,7 +213,7 @@ def ask_index(
             lambda row, within=within: index.search(row, DEPTH, within=within)[1],  # type: ignore[misc]
             some,
         )
-        truth = nearest_of(vectors, some, within)
+        truth = _nearest(vectors, some, within)
         restricted.append((share, took, _recall(ids, truth)))
     reader.close()
     return Asked(open_ms, held_mib, latency, _recall(found, exact), tuple(restricted))
@@ -257,7 +257,7 @@ def _one_by_one(
     return np.concatenate(found), Latency.of(elapsed)
 
 
-def nearest_of(
+def _nearest(
     vectors: NDArray[np.float16], questions: NDArray[np.float32], within: NDArray[np.int64] | None
 ) -> NDArray[np.int64]:
     """The ids, (q, 10), of the exact nearest; ids count from 1 in the order of the vectors."""

@@ -30,33 +30,27 @@ class EmbeddingReading(CatalogBase):
 
     def vectors(self, ids: Sequence[int]) -> dict[int, NDArray[np.float16]]:
         """Embeddings, float16 (dim,), by item id."""
-        found: dict[int, NDArray[np.float16]] = {}
-        with self._reading() as connection:
-            for chunk in chunks(list(ids), IDS_A_STATEMENT):
-                rows = connection.execute(
-                    select(embeddings.c.item_id, embeddings.c.vector).where(
-                        embeddings.c.item_id.in_(chunk), _IS_PRESENT
-                    )
-                )
-                for item_id, embedding in rows:
-                    found[item_id] = np.frombuffer(embedding, dtype="<f2")
-        return found
+        rows = zip(*self._vector_rows(list(ids)), strict=True)
+        return {item_id: np.frombuffer(vector, dtype="<f2") for item_id, vector in rows}
 
     def vectors_of(self, ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
         """Those of the ids that have embeddings, int64 (n,) ascending, and these, (n, dim)."""
+        return stacked(*self._vector_rows(np.unique(ids).tolist()))
+
+    def _vector_rows(self, ids: list[int]) -> tuple[list[int], list[bytes]]:
         held: list[int] = []
         vectors: list[bytes] = []
         with self._reading() as connection:
-            for chunk in chunks(np.unique(ids).tolist(), IDS_A_STATEMENT):
+            for chunk in chunks(ids, IDS_A_STATEMENT):
                 rows = connection.execute(
                     select(embeddings.c.item_id, embeddings.c.vector).where(
                         embeddings.c.item_id.in_(chunk), _IS_PRESENT
                     )
                 )
-                for item_id, embedding in rows:
+                for item_id, vector in rows:
                     held.append(item_id)
-                    vectors.append(embedding)
-        return stacked(held, vectors)
+                    vectors.append(vector)
+        return held, vectors
 
     def vector_ids(self, since: int = 0) -> NDArray[np.int64]:
         """Ids, int64 (n,), of items whose vectors were written after a generation."""

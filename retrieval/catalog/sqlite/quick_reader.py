@@ -175,26 +175,15 @@ class QuickReader(Closing):
 
     def vectors(self, ids: Sequence[int]) -> dict[int, NDArray[np.float16]]:
         """See `Catalog.vectors`."""
-        found: dict[int, NDArray[np.float16]] = {}
-        for start in range(0, len(ids), _IDS_A_STATEMENT):
-            chunk = list(ids[start : start + _IDS_A_STATEMENT])
-            rows = self._rows(_VECTORS.format(marks=",".join("?" * len(chunk))), chunk)
-            if rows is None:
-                return self.full.vectors(ids)
-            found |= {id_: np.frombuffer(vector, dtype="<f2") for id_, vector in rows}
-        return found
+        rows = self._vector_rows(list(ids))
+        if rows is None:
+            return self.full.vectors(ids)
+        return {id_: np.frombuffer(vector, dtype="<f2") for id_, vector in zip(*rows, strict=True)}
 
     def vectors_of(self, ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
         """See `Catalog.vectors_of`."""
-        asked, held, vectors = np.unique(ids).tolist(), [], []
-        for start in range(0, len(asked), _IDS_A_STATEMENT):
-            chunk = asked[start : start + _IDS_A_STATEMENT]
-            rows = self._rows(_VECTORS.format(marks=",".join("?" * len(chunk))), chunk)
-            if rows is None:
-                return self.full.vectors_of(ids)
-            held += [row[0] for row in rows]
-            vectors += [row[1] for row in rows]
-        return stacked(held, vectors)
+        rows = self._vector_rows(np.unique(ids).tolist())
+        return self.full.vectors_of(ids) if rows is None else stacked(*rows)
 
     def marks(self, question: str) -> dict[int, bool]:
         """See `Catalog.marks`."""
@@ -268,6 +257,19 @@ class QuickReader(Closing):
                 self._connection = None
             if self._full is not None:
                 self._full.close()
+
+    def _vector_rows(self, ids: list[int]) -> tuple[list[int], list[bytes]] | None:
+        """Ids and vectors of those that are there; None as by `_rows`."""
+        held: list[int] = []
+        vectors: list[bytes] = []
+        for start in range(0, len(ids), _IDS_A_STATEMENT):
+            chunk = ids[start : start + _IDS_A_STATEMENT]
+            rows = self._rows(_VECTORS.format(marks=",".join("?" * len(chunk))), chunk)
+            if rows is None:
+                return None
+            held += [row[0] for row in rows]
+            vectors += [row[1] for row in rows]
+        return held, vectors
 
     def _ids(self, statement: str, values: Mapping[str, Any]) -> NDArray[np.int64] | None:
         """The ids that a statement finds, which may be millions; None as by `_rows`."""

@@ -286,12 +286,12 @@ class FaissIndex:
     def _effort_among(self, queries: Vectors, within: Ids) -> int:
         """How many lists to look into so that enough of these ids are met, for every question."""
         inverted = faiss_ivf(self._index)
-        met = self._restricted_to(within).met
+        restriction = self._restricted_to(within)
+        met = restriction.met
         if met is None:
             held = within[within < len(self._list_of_id)]
             lists = self._list_of_id[held]
-            met = np.bincount(lists[lists >= 0], minlength=inverted.nlist)
-            self._restricted_to(within).met = met
+            met = restriction.met = np.bincount(lists[lists >= 0], minlength=inverted.nlist)
         _, nearest = inverted.quantizer.search(self._turned(queries), inverted.nlist)
         target = self.effort * len(self) / inverted.nlist
         reached = np.cumsum(met[nearest], axis=1) >= min(target, met.sum())

@@ -2,7 +2,7 @@
 
 A collection of many millions fits into memory as a few dozen bytes a vector, which tell near from
 far and no more. What they find is compared again with the vectors as they are, which lie in the
-catalogue anyway: no second copy of them is kept, and a question reads a thousand or two.
+catalogue anyway: no second copy of them is kept, and a question reads some hundreds.
 
 Where a search is kept to a few pictures, these are read and compared, whatever the index: that is
 sooner done than to look for them among all others.
