@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -28,10 +26,11 @@ def with_options(
     filter_: Filter, within: str | None, after: datetime | None, before: datetime | None
 ) -> Filter:
     """The filter and what `--in`, `--after` and `--before` ask for."""
+    from retrieval.paths import absolute
     from retrieval.query.filters import Below, Taken
 
     if within is not None:
-        filter_ &= Below(Path(os.path.abspath(Path(within).expanduser())))  # noqa: PTH100
+        filter_ &= Below(absolute(within))
     if after is not None or before is not None:
         filter_ &= Taken(after, before)
     return filter_

@@ -21,6 +21,8 @@ from typing import Any
 
 import click
 
+from retrieval.paths import expanded
+
 CONFIG_VARIABLE = "MMSEARCH_CONFIG"
 _META_KEY = "mmsearch.config"
 
@@ -56,7 +58,7 @@ def read_config() -> Config:
     key is unknown or has a value of another type.
     """
     named = os.environ.get(CONFIG_VARIABLE)
-    path = Path(named).expanduser().absolute() if named else _own_path()
+    path = expanded(named).absolute() if named else _own_path()
     try:
         text = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:

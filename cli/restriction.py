@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -102,6 +100,7 @@ def _as_one(
     within: str | None, filter_text: str | None, after: datetime | None, before: datetime | None
 ) -> Filter | None:
     """Raises QueryError where the text of a filter makes no sense, UsageError for times."""
+    from retrieval.paths import absolute
     from retrieval.query.filters import And, Below, Taken
     from retrieval.query.parse import parse_filter
 
@@ -109,8 +108,7 @@ def _as_one(
         raise click.UsageError("--after is not earlier than --before: no time lies between them.")
     parts: list[Filter] = []
     if within is not None:
-        # Not resolve(): the catalogue keeps paths as they were given, symbolic links and all.
-        parts.append(Below(Path(os.path.abspath(Path(within).expanduser()))))  # noqa: PTH100
+        parts.append(Below(absolute(within)))
     if filter_text is not None:
         parts.append(parse_filter(filter_text))
     if after is not None or before is not None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from cli.commands.query import command as query_command
+from retrieval.paths import expanded
 
 if TYPE_CHECKING:
     from retrieval.catalog.records import SavedSearch
@@ -65,5 +65,5 @@ def _as_json(name: str, value: Any) -> Any:
     if isinstance(value, datetime):
         return value.date().isoformat()
     if name in _PATHS:
-        return str(Path(value).expanduser().absolute())
+        return str(expanded(value).absolute())
     return value

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from indexer.pipeline.removed import with_removed
-from indexer.pipeline.targets import absolute
 from retrieval.errors import MmsearchError
 from retrieval.index import Index
+from retrieval.paths import absolute
 
 
 def remove_folder(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from retrieval.errors import MmsearchError
+from retrieval.paths import absolute
 from retrieval.query.dates import parse_interval
 from retrieval.query.filters import (
     And,
@@ -32,7 +33,6 @@ from retrieval.query.sequence import read_question
 from retrieval.search.answer import as_hit
 from retrieval.search.feedback import Feedback
 from retrieval.search.hit import Hit
-from retrieval.search.restrict import absolute
 from web.records import with_addresses
 from web.safety.errors import RefusedError
 

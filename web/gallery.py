@@ -15,10 +15,10 @@ from jinja2 import Environment, PackageLoader
 from retrieval.errors import ImageError
 from retrieval.media.thumbnails import item_thumbnail
 from retrieval.media.times import at_time, clock
+from retrieval.paths import show_path
 from retrieval.search.folded import folded_in_words
 from retrieval.search.heatmaps import WordHeat, heat_png
 from retrieval.search.hit import Hit
-from retrieval.storage.paths import show_path
 
 THUMBNAIL_PX = 360
 # Of the moments of a video below its best one.

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cli.output.terminal import count, size
-from retrieval.storage.paths import show_path
+from retrieval.paths import show_path
 
 
 @click.command("backup")

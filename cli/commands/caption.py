@@ -9,7 +9,7 @@ import click
 
 from cli.exit_codes import INTERRUPTED
 from cli.output.terminal import count, write_json
-from retrieval.storage.paths import show_path
+from retrieval.paths import show_path
 
 if TYPE_CHECKING:
     from indexer.captions import CaptionReport

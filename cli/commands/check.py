@@ -8,7 +8,7 @@ import click
 
 from cli.output.terminal import count, write_json
 from cli.remedies import of_finding
-from retrieval.storage.paths import show_path
+from retrieval.paths import show_path
 
 if TYPE_CHECKING:
     from indexer.maintenance.check import CheckReport

@@ -10,7 +10,7 @@ import click
 from cli.output.stage_progress import StageBar
 from cli.output.terminal import count, size, write_json, write_raw_path
 from cli.restriction import restrictable
-from retrieval.storage.paths import show_path
+from retrieval.paths import show_path
 
 if TYPE_CHECKING:
     from retrieval.organise.copy_groups import Copy, CopyGroup

@@ -10,7 +10,7 @@ import click
 
 from cli.output.terminal import count, write_json
 from cli.restriction import restrictable
-from retrieval.storage.paths import show_path
+from retrieval.paths import show_path
 
 if TYPE_CHECKING:
     from retrieval.query.filters import Filter

@@ -76,10 +76,10 @@ def _forget(index_dir: str | None, question: str) -> None:
 
 def _list(index_dir: str | None, question: str, as_json: bool) -> None:
     from retrieval.catalog import Catalog
+    from retrieval.paths import show_path
     from retrieval.search.engine import as_query
     from retrieval.search.feedback import key_of
     from retrieval.storage.index_dir import resolve_index_dir
-    from retrieval.storage.paths import show_path
 
     key = key_of(as_query(question)) if question else None
     with Catalog.open(resolve_index_dir(index_dir).address) as catalog:

@@ -11,7 +11,7 @@ from cli import configured
 from cli.exit_codes import INTERRUPTED
 from cli.options import exclude_option, model_option, precision_option
 from cli.output.terminal import count, write_json
-from retrieval.storage.paths import show_path
+from retrieval.paths import show_path
 from retrieval.vectors.faiss.kinds import CHOICES
 
 if TYPE_CHECKING:

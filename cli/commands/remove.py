@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from cli.output.terminal import count
-from retrieval.storage.paths import show_path
+from retrieval.paths import show_path
 
 
 @click.command("remove")

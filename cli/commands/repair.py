@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.output.terminal import count, write_json
-from retrieval.storage.paths import show_path
+from retrieval.paths import show_path
 
 if TYPE_CHECKING:
     from indexer import RepairSummary

@@ -11,7 +11,7 @@ import click
 
 from cli.config import current_config
 from cli.output.terminal import count, size, write_json
-from retrieval.storage.paths import show_path
+from retrieval.paths import show_path
 
 if TYPE_CHECKING:
     from retrieval.catalog import Catalog

@@ -14,7 +14,7 @@ import click
 from cli import configured
 from cli.exit_codes import INTERRUPTED
 from cli.options import exclude_option, model_option, precision_option
-from retrieval.storage.paths import show_path
+from retrieval.paths import show_path
 
 if TYPE_CHECKING:
     from indexer.watch.watch import Round

@@ -12,9 +12,9 @@ import click
 from cli.output.links import linked, shows_links
 from cli.output.previews import print_preview, shows_previews
 from retrieval.media.times import at_time
+from retrieval.paths import show_path
 from retrieval.search.folded import folded_in_words
 from retrieval.search.hit import Hit
-from retrieval.storage.paths import show_path
 
 if TYPE_CHECKING:
     from retrieval.search.explain import Explanation

@@ -13,8 +13,8 @@ import click
 
 from cli.output.terminal import count
 from retrieval.errors import MmsearchError
+from retrieval.paths import show_path
 from retrieval.storage.disk import DISK_ERRORS
-from retrieval.storage.paths import show_path
 
 
 def place(files: Sequence[Path], folder: Path, *, links: bool) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from retrieval.storage.paths import show_path
+from retrieval.paths import show_path
 
 if TYPE_CHECKING:
     from indexer import IndexPreview

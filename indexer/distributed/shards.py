@@ -10,7 +10,7 @@ import json
 import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 from indexer.importing.tables import metadata_of
@@ -18,6 +18,7 @@ from retrieval.encoders.requirements import require_packages
 from retrieval.errors import ImageError, MmsearchError
 from retrieval.images.decode import SUFFIXES
 from retrieval.images.facts import ImageMetadata
+from retrieval.paths import expanded
 
 ROWS_A_SHARD = 1000
 TAR, LIST = "tar", "list"
@@ -54,7 +55,7 @@ def is_sharded(source: str) -> bool:
     """Whether a source is tar files or a list, rather than a folder or a picture."""
     if source.endswith((".tar", ".parquet")) or "://" in source:
         return True
-    folder = Path(source).expanduser()
+    folder = expanded(source)
     return folder.is_dir() and any(folder.glob("*.tar"))
 
 

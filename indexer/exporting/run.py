@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from indexer.exporting.rows import ExportedRows, count_rows, exported_rows
-from indexer.pipeline.targets import absolute
 from indexer.report import Progress, SilentProgress
 from retrieval.catalog import Catalog
 from retrieval.encoders.requirements import require_packages
 from retrieval.encoders.space import EmbeddingSpace
 from retrieval.errors import IndexMissingError, MmsearchError
+from retrieval.paths import absolute
 from retrieval.query.filters import Filter
 from retrieval.storage.disk import storage_errors
 from retrieval.storage.index_dir import resolve_index_dir

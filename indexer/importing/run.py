@@ -22,7 +22,7 @@ from indexer.pipeline.encode import EncodedBatch
 from indexer.pipeline.offline import Mounts
 from indexer.pipeline.read import LoadedFile, Loader
 from indexer.pipeline.scan import ScannedFile
-from indexer.pipeline.targets import Target, absolute, resolve_targets
+from indexer.pipeline.targets import Target, resolve_targets
 from indexer.pipeline.write import BatchWriter
 from indexer.report import IndexReport, Progress, SilentProgress
 from retrieval.catalog import FileFacts, ItemFacts, KnownFile
@@ -32,6 +32,7 @@ from retrieval.errors import EncoderMismatchError, MmsearchError
 from retrieval.images.decoder_pool import DecoderPool
 from retrieval.images.facts import ImageMetadata
 from retrieval.index import Index
+from retrieval.paths import absolute
 from retrieval.storage.index_dir import resolve_index_dir
 
 # Pictures are compared with their vectors until so many have been.

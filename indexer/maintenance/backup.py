@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from indexer.maintenance.on_server import require_file
-from indexer.pipeline.targets import absolute
 from retrieval.catalog import Catalog
 from retrieval.catalog.sqlite.backup import copy_catalog, verify_backup
 from retrieval.catalog.sqlite.replace import follow_on, name_aside, overwrite, set_aside, take_place
 from retrieval.errors import CatalogError, MmsearchError, VectorStoreError
+from retrieval.paths import absolute
 from retrieval.storage.disk import delete_database
 from retrieval.storage.index_dir import IndexDir, resolve_index_dir
 from retrieval.storage.patch_token_inventory import take_inventory

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from indexer.pipeline.exclude import Exclusions
-from indexer.pipeline.targets import absolute
 from retrieval.catalog import Root
 from retrieval.errors import MmsearchError
+from retrieval.paths import absolute
 
 
 def left_removed(removed: Sequence[Path], named: Iterable[str | os.PathLike[str]]) -> list[Path]:

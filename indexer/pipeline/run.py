@@ -22,12 +22,7 @@ from indexer.pipeline.read import Loader
 from indexer.pipeline.removed import exclusions_of, left_removed
 from indexer.pipeline.scan import ScannedFile
 from indexer.pipeline.survey import Survey, is_away, survey
-from indexer.pipeline.targets import (
-    Target,
-    absolute,
-    require_there,
-    resolve_targets,
-)
+from indexer.pipeline.targets import Target, require_there, resolve_targets
 from indexer.pipeline.videos import VideoIntake
 from indexer.pipeline.work import OwnWork, SharedWork, Work
 from indexer.pipeline.write import BatchWriter, batches
@@ -38,6 +33,7 @@ from retrieval.encoders.base import Encoder
 from retrieval.images.decoder_pool import DecoderPool
 from retrieval.index import Index
 from retrieval.media.base import VIDEO, kind_of
+from retrieval.paths import absolute
 from retrieval.storage.index_dir import resolve_index_dir
 from retrieval.vectors.choice import StoreChoice
 from retrieval.vectors.faiss.kinds import AUTO, check_choice

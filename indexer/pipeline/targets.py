@@ -10,6 +10,7 @@ from pathlib import Path
 from indexer.pipeline.planned_roots import PlannedRoots
 from retrieval.catalog import Catalog, Root
 from retrieval.errors import MmsearchError
+from retrieval.paths import absolute
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,6 @@ class Target:
     def path(self) -> Path:
         """What is to be scanned, as one path."""
         return self.root.path / self.below
-
-
-def absolute(path: str | os.PathLike[str]) -> Path:
-    """The path from the top, `~` and `..` resolved; symbolic links stay as they were given."""
-    return Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100
 
 
 def resolve_targets(

@@ -15,13 +15,14 @@ from pathlib import Path
 
 from indexer.pipeline.exclude import check_patterns
 from indexer.pipeline.run import index_folders
-from indexer.pipeline.targets import absolute, require_there
+from indexer.pipeline.targets import require_there
 from indexer.report import IndexReport
 from indexer.watch.observer import FolderObserver
 from retrieval.catalog import Catalog
 from retrieval.encoders.base import Encoder
 from retrieval.encoders.bound import BoundEncoder
 from retrieval.errors import IndexBusyError, MmsearchError
+from retrieval.paths import absolute
 from retrieval.storage.index_dir import IndexDir, resolve_index_dir
 
 QUIET_S = 1.0

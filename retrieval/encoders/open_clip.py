@@ -11,7 +11,6 @@ import threading
 from collections.abc import Sequence
 from difflib import get_close_matches
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from retrieval.encoders.requirements import require_packages
 from retrieval.encoders.space import EmbeddingSpace
 from retrieval.errors import UnknownModelError
 from retrieval.images.preprocess import Preprocessing
+from retrieval.paths import expanded
 
 if TYPE_CHECKING:
     import torch
@@ -156,7 +156,7 @@ def _resolve(name: str) -> tuple[str, str | None]:
 
     if name.startswith(("hf-hub:", "local-dir:")):
         return name, None
-    folder = Path(name).expanduser()
+    folder = expanded(name)
     if folder.is_dir():
         if not (folder / "open_clip_config.json").exists():
             raise UnknownModelError(
@@ -170,8 +170,8 @@ def _resolve(name: str) -> tuple[str, str | None]:
         tags = open_clip.list_pretrained_tags_by_model(architecture)
         example = f"{architecture}/{tags[0]}" if tags else f"{architecture}/FILE"
         raise UnknownModelError(f"{name} names no weights: write NAME/TAG, as {example}.")
-    if Path(weights).expanduser().is_file():
-        return architecture, str(Path(weights).expanduser())
+    if expanded(weights).is_file():
+        return architecture, str(expanded(weights))
     tags = open_clip.list_pretrained_tags_by_model(architecture)
     if weights not in tags:
         raise _unknown(weights, tags, f"weights of {architecture}")

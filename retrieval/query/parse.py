@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import difflib
 import math
-import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
-from pathlib import Path
 
 from retrieval.errors import QueryError
+from retrieval.paths import absolute
 from retrieval.query import filters as f
 from retrieval.query.dates import parse_interval
 
@@ -338,8 +337,7 @@ def _whole(text: str) -> int:
 
 
 def _folder(value: str, _today: date | None) -> f.Filter:
-    # Not resolve(): the catalogue keeps paths as they were given, symbolic links and all.
-    return f.Below(Path(os.path.abspath(Path(value).expanduser())))  # noqa: PTH100
+    return f.Below(absolute(value))
 
 
 _TERMS: dict[str, Callable[[str, date | None], f.Filter]] = {

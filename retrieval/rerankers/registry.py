@@ -11,6 +11,7 @@ from retrieval.encoders.base import Encoder, PatchTokenEncoder, gives_patch_toke
 from retrieval.encoders.compact import CompactEncoder
 from retrieval.encoders.headed import without_heads
 from retrieval.errors import UnknownModelError
+from retrieval.paths import expanded
 from retrieval.rerankers.base import Reranker
 from retrieval.rerankers.compact import CompactReranker, is_trained_reranker
 
@@ -58,7 +59,7 @@ def load_reranker(
         from retrieval.rerankers.blip_itm import DEFAULT_BLIP, BlipItmReranker
 
         return BlipItmReranker(name.removeprefix(BLIP_PREFIX) if name != BLIP else DEFAULT_BLIP)
-    folder = Path(name).expanduser()
+    folder = expanded(name)
     if folder.is_dir():
         return CompactReranker.trained(folder, _with_tokens(name, encoder))
     known = ", ".join(info.name for info in list_rerankers())

@@ -13,10 +13,10 @@ from retrieval.arguments import check_texts
 from retrieval.catalog.sqlite.quick_reader import QuickReader
 from retrieval.encoders.base import Encoder, Vectors
 from retrieval.errors import MmsearchError
+from retrieval.paths import absolute
 from retrieval.query.filters import Below
 from retrieval.search.hit import Hit
 from retrieval.search.parallel import each
-from retrieval.search.restrict import absolute
 
 if TYPE_CHECKING:
     from retrieval.catalog import Catalog

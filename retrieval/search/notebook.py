@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from retrieval.errors import ImageError
 from retrieval.media.times import at_time
+from retrieval.paths import show_path
 from retrieval.search.folded import folded_in_words
-from retrieval.storage.paths import show_path
 
 if TYPE_CHECKING:
     from retrieval.search.hit import Hit

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import threading
 from datetime import datetime
-from pathlib import Path
 
 from retrieval.catalog.sqlite.quick_reader import QuickReader
 from retrieval.errors import MmsearchError
+from retrieval.paths import absolute
 from retrieval.query.filters import And, Below, Filter, Taken
 from retrieval.vectors.base import Ids
 
@@ -74,9 +74,3 @@ def as_filter(filter_: Filter | str) -> Filter:
     if not isinstance(filter_, Filter):
         raise TypeError(f"filter is a condition or its text, not {type(filter_).__name__}.")
     return filter_
-
-
-def absolute(folder: str | os.PathLike[str]) -> Path:
-    """The path from the top; symbolic links stay as they were given."""
-    # Not resolve(): the catalogue keeps paths as they were given, symbolic links and all.
-    return Path(os.path.abspath(Path(folder).expanduser()))  # noqa: PTH100

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_path, user_data_path
 
+from retrieval.paths import expanded
 from retrieval.storage.catalog_url import CatalogUrl, read_catalog_url
 
 INDEX_DIR_VARIABLE = "MMSEARCH_INDEX_DIR"
@@ -65,7 +66,7 @@ def resolve_index_dir(index_dir: str | os.PathLike[str] | None = None) -> IndexD
     """The index at `index_dir`, else at $MMSEARCH_INDEX_DIR, else in the user's data folder."""
     chosen = index_dir or os.environ.get(INDEX_DIR_VARIABLE)
     folder = Path(chosen) if chosen else user_data_path("mmsearch", appauthor=False) / "index"
-    return IndexDir(folder.expanduser().absolute())
+    return IndexDir(expanded(folder).absolute())
 
 
 def model_cache_dir() -> Path:
@@ -75,4 +76,4 @@ def model_cache_dir() -> Path:
     """
     chosen = os.environ.get(CACHE_DIR_VARIABLE)
     folder = Path(chosen) if chosen else user_cache_path("mmsearch", appauthor=False)
-    return folder.expanduser().absolute() / "models"
+    return expanded(folder).absolute() / "models"

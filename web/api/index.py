@@ -15,6 +15,7 @@ from starlette.responses import StreamingResponse
 
 from retrieval.catalog import Catalog
 from retrieval.errors import IndexMissingError, MmsearchError
+from retrieval.paths import expanded
 from web.api.service_of import Serving, require_local
 from web.safety.answers import JSONAnswer
 from web.service import Service
@@ -122,7 +123,7 @@ async def events(service: Serving) -> StreamingResponse:
 
 def checked_path(text: str) -> Path:
     """A whole path. Raises MmsearchError for one that is none."""
-    path = Path(text).expanduser()
+    path = expanded(text)
     if "\0" in text or not path.is_absolute():
         raise MmsearchError("A folder is given by its whole path.")
     return path

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrieval import errors
+from retrieval.paths import absolute
 from retrieval.query.filters import And, Filter, Taken
 from retrieval.query.parse import format_filter
 from retrieval.query.query import Embedding, Query, Term
 from retrieval.search.feedback import Feedback
 from retrieval.search.hit import Hit
-from retrieval.search.restrict import absolute, as_filter
+from retrieval.search.restrict import as_filter
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -28,6 +28,7 @@ from filelock import FileLock
 from retrieval.encoders.precision import Arithmetic
 from retrieval.encoders.space import EmbeddingSpace
 from retrieval.images.preprocess import Preprocessing
+from retrieval.paths import expanded
 from retrieval.storage.index_dir import model_cache_dir
 
 logger = logging.getLogger(__name__)
@@ -237,8 +238,8 @@ def exporters() -> dict[str, str]:
 
 def _stamp(name: str) -> list[list[str | int]]:
     """Size and time of a model's files on disk; nothing for one that is downloaded by name."""
-    whole = Path(name).expanduser()
-    weights = Path(name.partition("/")[2]).expanduser()
+    whole = expanded(name)
+    weights = expanded(name.partition("/")[2])
     try:
         files = sorted(whole.iterdir()) if whole.is_dir() else [weights]
         stats = [(file.name, file.stat()) for file in files if file.is_file()]

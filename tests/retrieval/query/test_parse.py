@@ -112,6 +112,8 @@ pieces = st.sampled_from([f"{key}:" for key in keys()]) | st.sampled_from(
 
 @settings(max_examples=10_000, deadline=None)
 @given(st.lists(pieces | st.text(max_size=4), max_size=8).map("".join))
+@example("folder:~0")
+@example("folder:~\0")
 def test_any_text_is_understood_or_refused_in_a_sentence(text: str) -> None:
     try:
         parsed = parse(text, TODAY)

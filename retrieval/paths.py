@@ -1,9 +1,29 @@
-"""Paths as people read them."""
+"""Paths as people write and read them."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """The path with `~` and `~NAME` as that user's home; as it stands where there is none.
+
+    A file may be called `~$letter.docx` or `~1.jpg`: `Path.expanduser` raises for these, a shell
+    takes them as they are.
+    """
+    try:
+        return Path(os.path.expanduser(path))  # noqa: PTH111
+    except ValueError:  # A name that no user can have, such as one with a null byte.
+        return Path(path)
+
+
+def absolute(path: str | os.PathLike[str]) -> Path:
+    """The path from the top, `~` and `..` resolved.
+
+    Symbolic links stay as they were given, as the catalogue keeps them.
+    """
+    return Path(os.path.abspath(expanded(path)))  # noqa: PTH100
 
 
 def show_path(path: Path) -> str:
