@@ -8,8 +8,9 @@ index from before there was a search by words.
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.pipeline.scan import ScannedFile
 from retrieval.catalog import Catalog
 from retrieval.catalog.schema import FACTS_VERSION
 from retrieval.encoders.compact import CompactEncoder
@@ -37,8 +39,14 @@ _TOWNS = np.array(
 Vectors = NDArray[np.float16]
 
 
-def fill_by_sql(index_dir: Path, vectors: Vectors) -> None:
-    """Write a catalogue with a row for each vector, (n, dim); ids count from 1 in their order."""
+def fill_by_sql(
+    index_dir: Path, vectors: Vectors, present: Sequence[ScannedFile] | None = None
+) -> None:
+    """Write a catalogue with a row for each vector, (n, dim); ids count from 1 in their order.
+
+    The root is the folder `photos` beside the index. `present` are as many files that are there, to
+    be known as they are; else the files are made up.
+    """
     location = resolve_index_dir(index_dir)
     with Catalog.create(location.catalog) as catalog, catalog.transaction() as change:
         change.set_encoder(CompactEncoder().space)
@@ -50,7 +58,9 @@ def fill_by_sql(index_dir: Path, vectors: Vectors) -> None:
         later = _set_aside(connection)
         for start in range(0, len(vectors), _ROWS_A_STEP):
             connection.execute("BEGIN")
-            _write(connection, start, vectors[start : start + _ROWS_A_STEP])
+            stop = start + _ROWS_A_STEP
+            files = None if present is None else present[start:stop]
+            _write(connection, start, vectors[start:stop], files)
             connection.execute("COMMIT")
         for statement in later:
             connection.execute(statement)
@@ -72,16 +82,26 @@ def _set_aside(connection: sqlite3.Connection) -> list[str]:
     return [sql for _kind, _name, sql in found]
 
 
-def _write(connection: sqlite3.Connection, start: int, vectors: Vectors) -> None:
+def _write(
+    connection: sqlite3.Connection,
+    start: int,
+    vectors: Vectors,
+    present: Sequence[ScannedFile] | None,
+) -> None:
     random = np.random.default_rng(start)
     ids = range(start + 1, start + 1 + len(vectors))
     facts = list(_facts(random, len(vectors)))
     hashes = random.bytes(16 * len(vectors))
+    files = (
+        [(own["path"] % id_, own["size"], 0) for id_, own in zip(ids, facts, strict=True)]
+        if present is None
+        else [(os.fsencode(file.path), file.size_bytes, file.mtime_ns) for file in present]
+    )
     connection.executemany(
-        f"INSERT INTO files VALUES (?, 1, ?, ?, 0, ?, 'image', {FACTS_VERSION})",
+        f"INSERT INTO files VALUES (?, 1, ?, ?, ?, ?, 'image', {FACTS_VERSION})",
         (
-            (id_, own["path"] % id_, own["size"], hashes[16 * place : 16 * place + 16])
-            for place, (id_, own) in enumerate(zip(ids, facts, strict=True))
+            (id_, *file, hashes[16 * place : 16 * place + 16])
+            for place, (id_, file) in enumerate(zip(ids, files, strict=True))
         ),
     )
     connection.executemany(

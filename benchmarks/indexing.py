@@ -30,7 +30,7 @@ from benchmarks.installed import environment
 from benchmarks.memory import FamilyPeak
 from benchmarks.support.results import publish
 from indexer.pipeline.run import BATCH_SIZE
-from indexer.pipeline.scan import scan
+from indexer.pipeline.scan import Scan
 from retrieval.catalog import Catalog, FileFacts, ItemFacts
 from retrieval.encoders.compact import CompactEncoder
 from retrieval.errors import ImageError
@@ -118,7 +118,7 @@ def gather(images: Path | None, limit: int, library: Path) -> None:
         copy_photos(library)
         return
     library.mkdir()
-    for file in islice(scan(images).files, limit):
+    for file in islice(Scan(images), limit):
         link = library / file.path
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to((images / file.path).absolute())
@@ -128,7 +128,7 @@ def enlarge(library: Path, count: int, large: Path) -> None:
     """A folder of `count` JPEGs of 12 megapixels, with grain, so that they are as large as real."""
     large.mkdir()
     width, height = _LARGE_SIZE
-    for number, file in enumerate(islice(scan(library).files, count)):
+    for number, file in enumerate(islice(Scan(library), count)):
         picture = read_image(library / file.path).resize(_LARGE_SIZE)
         grain = np.random.default_rng(number).normal(0, 5, (height, width, 1))
         pixels = np.asarray(picture) + grain.astype(np.int16)
@@ -141,7 +141,7 @@ def take_turns(
     library: Path, folder: Path, checkouts: dict[str, Path], rounds: int
 ) -> dict[str, list[Round]]:
     """The rounds of each checkout, one after the other in each, into new indexes."""
-    names = [file.path for file in scan(library).files]
+    names = [file.path for file in Scan(library)]
     quarter, all_but_one = folder / "quarter", folder / "all but one"
     for part, kept in ((quarter, names[: max(1, len(names) // 4)]), (all_but_one, names[:-1])):
         shutil.rmtree(part, ignore_errors=True)
@@ -193,7 +193,7 @@ def time_stages(library: Path, index_dir: Path) -> dict[str, float]:
     # The first call loads the model.
     encoder.encode_images(np.zeros((1, side, side, 3), np.uint8))
     started = time.perf_counter()
-    files = scan(library).files
+    files = list(Scan(library))
     elapsed["scan"] = (time.perf_counter() - started) / len(files)
     staged = files[:_STAGED_PICTURES]
     with Catalog.create(index_dir / "catalog.sqlite") as catalog:

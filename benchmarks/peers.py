@@ -28,7 +28,7 @@ from benchmarks.indexing import gather, machine, time_run
 from benchmarks.installed import environment
 from benchmarks.real_shaped import between_neighbours, load_real
 from benchmarks.support.results import publish
-from indexer.pipeline.scan import ScannedFile, scan
+from indexer.pipeline.scan import Scan, ScannedFile
 from retrieval.catalog import Catalog, FileFacts, ItemFacts
 from retrieval.vectors.faiss.store import FaissStore
 from samples.photos import copy_photos
@@ -159,7 +159,7 @@ def measure_peak(images: Path | None, size: int, folder: Path) -> Peak:
 
 
 def _mmsearch(library: Path, scratch: Path, images: Path | None, cache: Path | None) -> Program:
-    files = scan(library).files
+    files = list(Scan(library))
     real = load_real([images] if images is not None else [], None, scratch, cache)
     location = fill_rows(
         scratch / "index",
@@ -198,7 +198,7 @@ def _rclip(library: Path, scratch: Path, venv: Path, model: Path) -> Program:
     own = environment() | {"RCLIP_DATADIR": str(data)}
     own.pop("PYTHONPATH", None)
     listing = scratch / "files.txt"
-    paths = [str(library / file.path) for file in scan(library).files]
+    paths = [str(library / file.path) for file in Scan(library)]
     listing.write_text("\n".join(paths), "utf-8")
     subprocess.run([venv / "bin" / "python", "-c", _FILL_RCLIP, listing], env=own, check=True)
     command = [str(venv / "bin" / "rclip"), "-t", "10"]

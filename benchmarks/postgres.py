@@ -27,7 +27,7 @@ import pytest
 
 from benchmarks.indexing import machine
 from benchmarks.support.results import publish
-from indexer.pipeline.scan import scan
+from indexer.pipeline.scan import Scan
 from retrieval.search.engine import SearchEngine
 from samples.photos import copy_photos
 from tests.support.postgres import PASSWORD, PostgresServer, running_server
@@ -75,7 +75,7 @@ def _measure(
     library: Path, folder: Path, server: PostgresServer, rounds: int, questions: int
 ) -> str:
     seconds: dict[str, list[float]] = {SQLITE: [], ONE: [], TWO: []}
-    count = len(scan(library).files)
+    count = len(list(Scan(library)))
     cores = sorted(os.sched_getaffinity(0))
     for number in range(rounds):
         for kind in seconds:
@@ -152,7 +152,7 @@ def _ask_cold(places: list[Path], count: int) -> list[list[float]]:
 
 def _link(images: Path, library: Path, limit: int) -> None:
     library.mkdir()
-    for number, file in enumerate(islice(scan(images).files, limit)):
+    for number, file in enumerate(islice(Scan(images), limit)):
         source = images / file.path
         try:
             os.link(source, library / f"{number:06}{source.suffix}")

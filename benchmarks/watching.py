@@ -24,7 +24,7 @@ from statistics import median
 from benchmarks.indexing import machine
 from benchmarks.memory import FamilyPeak
 from benchmarks.support.results import publish
-from indexer.pipeline.scan import scan
+from indexer.pipeline.scan import Scan
 from retrieval.catalog import Catalog
 from samples.photos import copy_photos
 
@@ -118,7 +118,7 @@ def distinct_pictures(images: Path | None, photos: Path) -> Iterator[bytes]:
     if images is None:
         paths = copy_photos(photos)
     else:
-        paths = [images / file.path for file in islice(scan(images).files, 2000)]
+        paths = [images / file.path for file in islice(Scan(images), 2000)]
     for number, path in enumerate(cycle(paths)):
         # DecoderPool stop at a picture's end, so what follows changes the content alone.
         yield path.read_bytes() + number.to_bytes(8, "big")

@@ -33,7 +33,7 @@ def remove_folder(
                 below
                 for below, known in catalog.known_files(
                     root.id, folder.relative_to(root.path).as_posix()
-                ).items()
+                )
                 if known.file_id is None
             ]
             for root in around

@@ -79,7 +79,7 @@ def state_of(index_dir: Path) -> State:
         pictures: dict[str, tuple[int, ...]] = {}
         path_of: dict[int, str] = {}
         for root in catalog.roots():
-            for path, file in catalog.known_files(root.id).items():
+            for path, file in catalog.known_files(root.id):
                 if file.file_id is None:
                     continue
                 full = str(root.path / path)

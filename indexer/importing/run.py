@@ -201,7 +201,7 @@ class _Run:
             return write
 
         return [
-            (target, writer(target, self._catalog.known_files(target.root.id)))
+            (target, writer(target, dict(self._catalog.known_files(target.root.id))))
             for target in targets
         ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import deque
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -114,7 +115,7 @@ def _is_sound(location: IndexDir) -> bool:
             if catalog.check_integrity() or len(catalog.ids_without_vectors()):
                 return False
             for root in catalog.roots():
-                catalog.known_files(root.id)
+                deque(catalog.known_files(root.id), maxlen=0)
             catalog.disks()
             with closing(store_of(catalog, location.folder)) as store:
                 copy = store.exact_copy(catalog, catalog.generation)

@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from indexer.pipeline.diff import ScanDiff
-from indexer.pipeline.scan import Scan
 from indexer.pipeline.targets import Target
 from retrieval.catalog import Catalog
 
@@ -37,12 +37,12 @@ class Mounts:
                 return folder
         return None
 
-    def note(self, target: Target, found: Scan) -> None:
-        """Remember which folders of a target a scan found on disks of their own.
+    def note(self, target: Target, disks: Iterable[str]) -> None:
+        """Remember which folders of a target, relative to its root, are on disks of their own.
 
         One that is no longer on its own is forgotten only when its pictures are there.
         """
-        seen = {target.root.path / folder for folder in found.disks}
+        seen = {target.root.path / folder for folder in disks}
         kept = {
             folder
             for folder in self._folders
@@ -70,18 +70,19 @@ class Mounts:
             if not folder.is_relative_to(root.path):
                 continue
             below = folder.relative_to(root.path).as_posix()
-            for path, file in self._catalog.known_files(root.id, below).items():
-                if file.file_id is None:
-                    continue
-                known_any = True
-                if not os.path.isdir(folder):  # noqa: PTH112
-                    return False
-                try:
-                    facts = os.stat(root.path / path)  # noqa: PTH116
-                except OSError:
-                    continue
-                if (facts.st_size, facts.st_mtime_ns) == (file.size_bytes, file.mtime_ns):
-                    return True
+            with closing(self._catalog.known_files(root.id, below)) as known:
+                for path, file in known:
+                    if file.file_id is None:
+                        continue
+                    known_any = True
+                    if not os.path.isdir(folder):  # noqa: PTH112
+                        return False
+                    try:
+                        facts = os.stat(root.path / path)  # noqa: PTH116
+                    except OSError:
+                        continue
+                    if (facts.st_size, facts.st_mtime_ns) == (file.size_bytes, file.mtime_ns):
+                        return True
         return not known_any
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,19 +34,29 @@ class PlannedRoots:
         """As `Catalog.elsewhere`."""
         return self._catalog.elsewhere() if self._catalog is not None else []
 
-    def known_files(self, root_id: int, below: str = "") -> dict[str, KnownFile]:
+    def known_files(self, root_id: int, below: str = "") -> Iterator[tuple[str, KnownFile]]:
         """As `Catalog.known_files`, of a root as it would be."""
-        known: dict[str, KnownFile] = {}
-        for part, folder in self._parts[root_id]:
-            inside = _inside(folder, below)
-            if inside is None or self._catalog is None:
-                continue
-            prefix = f"{folder}/" if folder else ""
-            for path, file in self._catalog.known_files(part.id, inside).items():
-                # What was wrong with a part as a whole is seen anew from the root around it.
-                if path or not prefix:
-                    known[prefix + path] = file
-        return known
+        parts = [
+            self._known_in(part, folder, inside)
+            for part, folder in self._parts[root_id]
+            if (inside := _inside(folder, below)) is not None
+        ]
+        return heapq.merge(*parts, key=lambda known: os.fsencode(known[0]))
+
+    def knows_files(self, root_id: int, below: str = "") -> bool:
+        """As `Catalog.knows_files`."""
+        return next(iter(self.known_files(root_id, below)), None) is not None
+
+    def _known_in(self, part: Root, folder: str, below: str) -> Iterator[tuple[str, KnownFile]]:
+        """What is known in a part, by the path from the root around it, where it is `folder`."""
+        if self._catalog is None:
+            return
+        for path, file in self._catalog.known_files(part.id, below):
+            # What was wrong with a part as a whole is seen anew from the root around it.
+            if not folder:
+                yield path, file
+            elif path:
+                yield f"{folder}/{path}", file
 
     @contextmanager
     def transaction(self) -> Iterator[Self]:

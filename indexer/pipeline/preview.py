@@ -100,7 +100,7 @@ class _Preview:
         lost = _LostFiles(self._catalog, self._disks, _new_sizes(work))
         for seen in work:
             self._preview.unchanged += seen.differences.unchanged
-            self._preview.failed += seen.differences.still_failing + len(seen.found.failures)
+            self._preview.failed += seen.differences.still_failing + len(seen.failures)
             for file in seen.differences.to_read:
                 self._sort(file, seen, lost)
         moved = {source for source, _ in self._preview.moved}
@@ -112,7 +112,7 @@ class _Preview:
     def _sort(self, file: ScannedFile, seen: Survey, lost: _LostFiles) -> None:
         """Put a file that a run would read where the run would count it."""
         path = seen.target.root.path / file.path
-        before = seen.known.get(file.path)
+        before = seen.differences.known.get(file.path)
         is_too_large = file.size_bytes > MAX_FILE_BYTES and kind_of(file.path) != VIDEO
         fails = not file.size_bytes or is_too_large or not is_supported(file.path)
         try:
@@ -147,7 +147,7 @@ def _new_sizes(work: Sequence[Survey]) -> set[int]:
         file.size_bytes
         for seen in work
         for file in seen.differences.to_read
-        if file.path not in seen.known or seen.known[file.path].file_id is None
+        if (known := seen.differences.known.get(file.path)) is None or known.file_id is None
     }
 
 

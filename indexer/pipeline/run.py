@@ -182,7 +182,7 @@ class _Run:
         seen = survey(target, known, exclusions, self._disks, is_elsewhere=is_elsewhere)
         self.summary.absent_roots += seen.absent
         if seen.is_there:
-            self._disks.note(target, seen.found)
+            self._disks.note(target, seen.disks)
         return seen
 
     def _take_in(self, seen: Survey) -> set[int]:
@@ -201,7 +201,7 @@ class _Run:
             writer = BatchWriter(
                 self._index,
                 target.root,
-                seen.known,
+                differences.known,
                 loader.load_again,
                 self._disks,
                 self.summary,
@@ -210,7 +210,7 @@ class _Run:
             videos = VideoIntake(
                 self._index,
                 target.root,
-                seen.known,
+                differences.known,
                 self._backend,
                 writer,
                 self._decoders,
@@ -257,11 +257,11 @@ class _Run:
             self._progress.advance(1)
 
     def _note_scan_failures(self, seen: Survey) -> None:
-        known = seen.known
-        self.summary.failed += len(seen.found.failures)
+        known = seen.differences.known
+        self.summary.failed += len(seen.failures)
         fresh = {
             path: failure
-            for path, failure in seen.found.failures.items()
+            for path, failure in seen.failures.items()
             if path not in known or known[path].failure_kind != failure.kind
         }
         if not fresh:

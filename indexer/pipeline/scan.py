@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,53 +26,137 @@ class ScannedFile(NamedTuple):
     mtime_ns: int
 
 
-@dataclass
 class Scan:
-    """What lies below a folder.
+    """All pictures and videos of a root, or of a folder or file `below` it; walked once, by `for`.
 
-    `failures` maps paths, relative to the root, to what kept them from being looked at: below
-    those, nothing is known. `is_empty` means that the folder had no entry of any sort. `disks` are
-    folders that lie on another disk than the folder they are in; "" is the folder itself.
+    They come in the order of their paths' bytes, save that what lies behind links to folders comes
+    after everything else. Hidden files and folders are passed over, and what
+    `indexer.pipeline.ignore` tells of and `exclusions` name. A folder is entered once, under its
+    own name where it has one here. A link that leads back to a folder above it is noted as a
+    failure of kind `loop`.
+
+    What else was seen stands here once all files have been asked for. `failures` maps paths,
+    relative to the root, to what kept them from being looked at: below those, nothing is known.
+    `is_empty` means that the folder had no entry of any sort. `disks` are folders that lie on
+    another disk than the folder they are in; "" is the folder itself.
     """
 
-    files: list[ScannedFile] = field(default_factory=list)
-    failures: dict[str, ImageError] = field(default_factory=dict)
-    is_empty: bool = False
-    disks: list[str] = field(default_factory=list)
+    def __init__(self, root: Path, below: str = "", exclusions: Exclusions | None = None) -> None:
+        self._root = os.fspath(root)
+        self._below = below
+        self._exclusions = exclusions or Exclusions()
+        self._entered: set[_Identity] = set()
+        self._links: deque[_Folder] = deque()
+        self.failures: dict[str, ImageError] = {}
+        self.is_empty = False
+        self.disks: list[str] = []
 
+    def __iter__(self) -> Iterator[ScannedFile]:
+        below = self._below
+        start = os.path.join(self._root, below) if below else self._root  # noqa: PTH118
+        try:
+            rules, is_passed_over = rules_on_the_way(self._root, below, self._exclusions)
+            is_file = os.path.isfile(start)  # noqa: PTH113
+            if is_passed_over or (below and rules.passes_over(below, is_folder=not is_file)):
+                return
+            if is_file:
+                facts = os.stat(start)  # noqa: PTH116
+                yield ScannedFile(below, facts.st_size, facts.st_mtime_ns)
+                return
+            identity = _identity(start)
+            if identity[0] != _identity(os.path.join(start, os.pardir))[0]:  # noqa: PTH118
+                self.disks.append(below)
+            self._entered.add(identity)
+            yield from self._walk(_Folder(start, below, (identity,), rules))
+            self.is_empty = not self.failures and not any(os.scandir(start))
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as error:
+            self.failures[below] = _unreadable(error)
 
-def scan(root: Path, below: str = "", exclusions: Exclusions | None = None) -> Scan:
-    """All pictures and videos of a root, or of a folder or file `below` it, in a fixed order.
+    def _walk(self, start: _Folder) -> Iterator[ScannedFile]:
+        yield from self._below_of(start)
+        while self._links:
+            folder = self._links.popleft()
+            if (entered := self._entered_by(folder)) is not None:
+                yield from self._below_of(entered)
 
-    Hidden files and folders are passed over, and what `indexer.pipeline.ignore` tells of and
-    `exclusions` name. Symbolic links are followed, those to folders after everything else: a folder
-    is entered once, under its own name where it has one here. A link that leads back to a folder
-    above it is noted as a failure of kind `loop`.
-    """
-    found = Scan()
-    start = os.path.join(root, below) if below else os.fspath(root)  # noqa: PTH118
-    try:
-        rules, is_passed_over = rules_on_the_way(os.fspath(root), below, exclusions or Exclusions())
-        is_file = os.path.isfile(start)  # noqa: PTH113
-        if is_passed_over or (below and rules.passes_over(below, is_folder=not is_file)):
-            return found
-        if is_file:
-            facts = os.stat(start)  # noqa: PTH116
-            found.files.append(ScannedFile(below, facts.st_size, facts.st_mtime_ns))
-            return found
-        _Walk(found).run(start, below, rules)
-    except (FileNotFoundError, NotADirectoryError):
-        return found
-    except OSError as error:
-        found.failures[below] = _unreadable(error)
-        return found
-    found.files.sort(key=lambda file: file.path)
-    return found
+    def _below_of(self, start: _Folder) -> Iterator[ScannedFile]:
+        # Listings in place of recursion, so that depth has no bound.
+        listings = [self._listing(start)]
+        while listings:
+            for seen in listings[-1]:
+                if isinstance(seen, ScannedFile):
+                    yield seen
+                elif (folder := self._entered_by(seen)) is not None:
+                    listings.append(self._listing(folder))
+                    break
+            else:
+                listings.pop()
+
+    def _listing(self, folder: _Folder) -> Iterator[ScannedFile | _Folder]:
+        """The files in a folder and the folders, as `rules` of the latter those of this one."""
+        try:
+            with os.scandir(folder.path) as entries:
+                listing = sorted(entries, key=_place)
+            rules = folder.rules.entering(folder.relative, folder.path)
+        except OSError as error:
+            self.failures[folder.relative] = _unreadable(error)
+            return
+        for entry in listing:
+            if entry.name.startswith("."):
+                continue
+            path = f"{folder.relative}/{entry.name}" if folder.relative else entry.name
+            try:
+                seen = self._look_at(entry, path, folder, rules)
+            except OSError as error:
+                self.failures[path] = _unreadable(error)
+            else:
+                if seen is not None:
+                    yield seen
+
+    def _look_at(
+        self, entry: os.DirEntry[str], path: str, folder: _Folder, rules: IgnoreRules
+    ) -> ScannedFile | _Folder | None:
+        if entry.is_dir(follow_symlinks=False):
+            if not rules.passes_over(path, is_folder=True):
+                return _Folder(entry.path, path, folder.above, rules)
+        elif _has_media_suffix(entry.name) and entry.is_file():
+            if not rules.passes_over(path, is_folder=False):
+                facts = entry.stat()
+                return ScannedFile(path, facts.st_size, facts.st_mtime_ns)
+        elif (
+            entry.is_symlink()
+            and entry.is_dir()
+            and not rules.passes_over(path, is_folder=True)
+            and not rules.exclusions.leads_to_removed(entry.path)
+        ):
+            self._links.append(_Folder(entry.path, path, folder.above, rules))
+        return None
+
+    def _entered_by(self, folder: _Folder) -> _Folder | None:
+        """The folder as one of those above what lies in it; None where it is not to be entered."""
+        try:
+            identity = _identity(folder.path)
+        except OSError as error:
+            self.failures[folder.relative] = _unreadable(error)
+            return None
+        if identity in folder.above:
+            self.failures[folder.relative] = ImageError(
+                "loop", "the link leads back to a folder above it"
+            )
+            return None
+        if identity in self._entered:
+            return None
+        self._entered.add(identity)
+        if identity[0] != folder.above[-1][0]:
+            self.disks.append(folder.relative)
+        return _Folder(folder.path, folder.relative, (*folder.above, identity), folder.rules)
 
 
 @dataclass(frozen=True)
 class _Folder:
-    """A folder to look into. `above` identifies it and every folder on the way to it.
+    """A folder to look into. `above` identifies it, once entered, and every folder above it.
 
     `rules` are those of the folders above it.
     """
@@ -82,79 +167,10 @@ class _Folder:
     rules: IgnoreRules
 
 
-class _Walk:
-    """One walk down from a folder; a queue in place of recursion, so that depth has no bound."""
-
-    def __init__(self, found: Scan) -> None:
-        self._found = found
-        self._entered: set[_Identity] = set()
-        self._folders: deque[_Folder] = deque()
-        self._links: deque[_Folder] = deque()
-
-    def run(self, start: str, relative: str, rules: IgnoreRules) -> None:
-        identity = _identity(start)
-        self._entered.add(identity)
-        if identity[0] != _identity(os.path.join(start, os.pardir))[0]:  # noqa: PTH118
-            self._found.disks.append(relative)
-        self._look_into(_Folder(start, relative, (identity,), rules))
-        self._found.is_empty = not self._found.failures and not any(os.scandir(start))
-        while self._folders or self._links:
-            if self._folders:
-                self._look_into(self._folders.popleft())
-            else:
-                self._enter(self._links.popleft())
-
-    def _look_into(self, folder: _Folder) -> None:
-        try:
-            with os.scandir(folder.path) as entries:
-                listing = sorted(entries, key=lambda entry: entry.name)
-            rules = folder.rules.entering(folder.relative, folder.path)
-        except OSError as error:
-            self._found.failures[folder.relative] = _unreadable(error)
-            return
-        for entry in listing:
-            if entry.name.startswith("."):
-                continue
-            path = f"{folder.relative}/{entry.name}" if folder.relative else entry.name
-            try:
-                self._look_at(entry, path, folder, rules)
-            except OSError as error:
-                self._found.failures[path] = _unreadable(error)
-
-    def _look_at(
-        self, entry: os.DirEntry[str], path: str, folder: _Folder, rules: IgnoreRules
-    ) -> None:
-        if entry.is_dir(follow_symlinks=False):
-            if not rules.passes_over(path, is_folder=True):
-                self._enter(_Folder(entry.path, path, folder.above, rules))
-        elif _has_media_suffix(entry.name) and entry.is_file():
-            if not rules.passes_over(path, is_folder=False):
-                facts = entry.stat()
-                self._found.files.append(ScannedFile(path, facts.st_size, facts.st_mtime_ns))
-        elif (
-            entry.is_symlink()
-            and entry.is_dir()
-            and not rules.passes_over(path, is_folder=True)
-            and not rules.exclusions.leads_to_removed(entry.path)
-        ):
-            self._links.append(_Folder(entry.path, path, folder.above, rules))
-
-    def _enter(self, folder: _Folder) -> None:
-        try:
-            identity = _identity(folder.path)
-        except OSError as error:
-            self._found.failures[folder.relative] = _unreadable(error)
-            return
-        if identity in folder.above:
-            self._found.failures[folder.relative] = ImageError(
-                "loop", "the link leads back to a folder above it"
-            )
-        elif identity not in self._entered:
-            self._entered.add(identity)
-            if identity[0] != folder.above[-1][0]:
-                self._found.disks.append(folder.relative)
-            above = (*folder.above, identity)
-            self._folders.append(_Folder(folder.path, folder.relative, above, folder.rules))
+def _place(entry: os.DirEntry[str]) -> bytes:
+    """What to sort a folder's entries by, so that all that lies below comes in order as well."""
+    name = os.fsencode(entry.name)
+    return name + b"/" if entry.is_dir(follow_symlinks=False) else name
 
 
 def _identity(folder: str) -> _Identity:

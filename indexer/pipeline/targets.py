@@ -43,7 +43,7 @@ def resolve_targets(
             with catalog.transaction() as change:
                 around = change.add_root(folder)
         below = "" if path == around.path else path.relative_to(around.path).as_posix()
-        if below and is_reachable(around) and not catalog.known_files(around.id, below):
+        if below and is_reachable(around) and not catalog.knows_files(around.id, below):
             require_there(path)
         if not below:
             _take_in_inner_roots(catalog, around)

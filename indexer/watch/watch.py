@@ -203,6 +203,6 @@ def _matters(path: Path, catalog: Catalog) -> bool:
             return True
         if root.path in path.parents:
             below = path.relative_to(root.path).as_posix()
-            if catalog.known_files(root.id, below):
+            if catalog.knows_files(root.id, below):
                 return True
     return False

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Select, and_, false, func, literal, or_, select, text, type_coerce
+from sqlalchemy import (
+    Connection,
+    Select,
+    and_,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+    type_coerce,
+)
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.types import NullType
 
@@ -89,34 +102,29 @@ class ItemReading(CatalogBase):
             .order_by(items.c.id)
         )
 
-    def known_files(self, root_id: int, below: str = "") -> dict[str, KnownFile]:
+    def known_files(
+        self, root_id: int, below: str = ""
+    ) -> Generator[tuple[str, KnownFile], None, None]:
         """Every file known under a root, by its path relative to the root.
 
-        `below` restricts to a folder or a single file, relative to the root.
+        In the order of the paths' bytes, and all as they are when the first is asked for. `below`
+        restricts to a folder or a single file, relative to the root.
         """
-        known: dict[str, KnownFile] = {}
-        # The raw bytes are decoded here: a type decorator's call a row is most of a re-scan.
-        file_query = select(
-            files.c.id,
-            type_coerce(files.c.path, NullType()),
-            files.c.size_bytes,
-            files.c.mtime_ns,
-            files.c.facts_version,
-        ).where(files.c.root_id == root_id, is_below(files.c.path, below))
-        failure_query = select(
-            failures.c.path, failures.c.size_bytes, failures.c.mtime_ns, failures.c.kind
-        ).where(failures.c.root_id == root_id, is_below(failures.c.path, below))
         with self._reading() as connection:
-            for path, size, mtime, kind in connection.execute(failure_query):
-                known[path] = KnownFile(size, mtime, None, kind)
-            for rows in connection.execute(file_query).partitions(ROWS_A_CHUNK):
-                for file_id, raw, size, mtime, read_with in rows:
-                    path = os.fsdecode(raw)
-                    failed = known.get(path)
-                    kind = None if failed is None else failed.failure_kind
-                    lacks_facts = (read_with or 0) < FACTS_VERSION
-                    known[path] = KnownFile(size, mtime, file_id, kind, lacks_facts)
-        return known
+            failed = deque(_failed_files(connection, root_id, below))
+            for path, file in _indexed_files(connection, root_id, below):
+                while failed and failed[0][0] < path:
+                    yield _decoded(*failed.popleft())
+                if failed and failed[0][0] == path:
+                    file = file._replace(failure_kind=failed.popleft()[1].failure_kind)
+                yield _decoded(path, file)
+            for failure in failed:
+                yield _decoded(*failure)
+
+    def knows_files(self, root_id: int, below: str = "") -> bool:
+        """Whether there is any of `known_files`."""
+        with closing(self.known_files(root_id, below)) as known:
+            return next(known, None) is not None
 
     def stored_files(self, root_id: int) -> list[StoredFile]:
         """The indexed files under a root, as they were read, in the order of their ids."""
@@ -347,7 +355,55 @@ _ITEMS = (
 
 def is_below(column: Any, below: str) -> ColumnElement[bool]:
     """True for the path itself and all that lies below it; for every path where it is empty."""
+    return or_(*_places_below(column, below))
+
+
+def _places_below(column: Any, below: str) -> list[ColumnElement[bool]]:
+    """Conditions of which one is true for a path `is_below`; the first for what sorts first."""
     if below in ("", "."):
-        return column.is_not(None)  # type: ignore[no-any-return]
+        return [column.is_not(None)]
     # "0" follows "/" in ASCII, so this range holds just the paths that start with "below/".
-    return or_(column == below, and_(column >= below + "/", column < below + "0"))
+    return [column == below, and_(column >= below + "/", column < below + "0")]
+
+
+def _indexed_files(
+    connection: Connection, root_id: int, below: str
+) -> Iterator[tuple[bytes, KnownFile]]:
+    """The files under a root in the order of their paths, a chunk at a time."""
+    statement = (
+        select(
+            files.c.id,
+            # The raw bytes are decoded later: a type decorator's call a row is most of a re-scan.
+            type_coerce(files.c.path, NullType()),
+            files.c.size_bytes,
+            files.c.mtime_ns,
+            files.c.facts_version,
+        )
+        .where(files.c.root_id == root_id)
+        .order_by(files.c.path)
+    )
+    # One after the other, since the two together would have to be sorted.
+    for place in _places_below(files.c.path, below):
+        rows = connection.execution_options(yield_per=ROWS_A_CHUNK).execute(statement.where(place))
+        for chunk in rows.partitions():
+            for file_id, path, size, mtime, read_with in chunk:
+                lacks_facts = (read_with or 0) < FACTS_VERSION
+                yield bytes(path), KnownFile(size, mtime, file_id, None, lacks_facts)
+
+
+def _failed_files(
+    connection: Connection, root_id: int, below: str
+) -> list[tuple[bytes, KnownFile]]:
+    """The files under a root that could not be read, in the order of their paths."""
+    statement = select(
+        type_coerce(failures.c.path, NullType()),
+        failures.c.size_bytes,
+        failures.c.mtime_ns,
+        failures.c.kind,
+    ).where(failures.c.root_id == root_id, is_below(failures.c.path, below))
+    rows = sorted(connection.execute(statement), key=lambda row: bytes(row[0]))
+    return [(bytes(path), KnownFile(size, mtime, None, kind)) for path, size, mtime, kind in rows]
+
+
+def _decoded(path: bytes, file: KnownFile) -> tuple[str, KnownFile]:
+    return os.fsdecode(path), file

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from indexer import index_folders
-from indexer.pipeline.scan import scan
+from indexer.pipeline.scan import Scan
 from retrieval.catalog import Catalog
 from retrieval.errors import MmsearchError
 from retrieval.storage.index_dir import IndexDir
@@ -17,7 +17,7 @@ from tests.support.small_encoder import ColorEncoder
 
 def indexed(index: Path) -> set[str]:
     with Catalog.open(IndexDir(index).catalog) as catalog:
-        return {path for root in catalog.roots() for path in catalog.known_files(root.id)}
+        return {path for root in catalog.roots() for path, _ in catalog.known_files(root.id)}
 
 
 def test_patterns_are_read_as_lines_of_an_ignore_file_in_the_folder(tmp_path: Path) -> None:
@@ -91,4 +91,4 @@ def test_a_line_of_an_ignore_file_that_is_no_pattern_is_passed_over(
 ) -> None:
     paint(tmp_path / "a.png", tmp_path / "b.png")
     (tmp_path / ".mmsearchignore").write_text(f"{line}\nb.png\n")
-    assert [file.path for file in scan(tmp_path).files] == ["a.png"]
+    assert [file.path for file in Scan(tmp_path)] == ["a.png"]

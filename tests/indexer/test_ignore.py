@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from indexer import index_folders
-from indexer.pipeline.scan import scan
+from indexer.pipeline.scan import Scan
 from tests.support.small_encoder import ColorEncoder
 
 
@@ -20,7 +20,7 @@ def paint(*paths: Path) -> None:
 
 
 def names(root: Path, below: str = "") -> list[str]:
-    return [file.path for file in scan(root, below).files]
+    return [file.path for file in Scan(root, below)]
 
 
 @pytest.mark.parametrize(

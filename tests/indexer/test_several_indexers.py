@@ -66,7 +66,7 @@ def require_whole(url: str, library: Path) -> None:
     """Every picture is in the catalogue once, with its vector, and no work is left."""
     with Catalog.open(CatalogUrl.parse(url)) as catalog:
         (root,) = catalog.roots()
-        assert set(catalog.known_files(root.id)) == {path.name for path in library.iterdir()}
+        assert set(dict(catalog.known_files(root.id))) == {path.name for path in library.iterdir()}
         ids = catalog.item_ids().tolist()
         assert len(ids) == len(catalog.vectors(ids)) == PICTURES
         assert catalog.failures() == []

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from retrieval.encoders.base import Vectors
-from retrieval.vectors.base import ExactVectors, Ids
+from retrieval.vectors.base import ExactVectors, Halves, Ids
 from retrieval.vectors.exact import nearest_of
 from retrieval.vectors.faiss.index import FaissIndex
 from retrieval.vectors.faiss.kinds import EXACT, RABITQ, family_of
@@ -43,6 +43,7 @@ class RefinedIndex:
         self._coarse = coarse
         self._exact = exact
         self._compares_again = family_of(coarse.kind) == RABITQ
+        self._latest: tuple[Ids, tuple[Ids, Halves]] | None = None
 
     @property
     def dim(self) -> int:
@@ -75,12 +76,20 @@ class RefinedIndex:
         if within is not None and len(within) <= max(_FEW, len(self._coarse) // _PASSED_BY_A_READ):
             wanted = within if without is None else np.setdiff1d(within, without)
             few = np.broadcast_to(wanted, (len(queries), len(wanted)))
-            return nearest_of(few, queries, k, self._exact)
+            return nearest_of(few, queries, k, *self._vectors_within(within))
         if not self._compares_again:
             return self._coarse.search(queries, k, within=within, without=without)
         depth = _CANDIDATES + _CANDIDATES_A_HIT * k
         _, candidates = self._coarse.search(queries, depth, within=within, without=without)
-        return nearest_of(candidates, queries, k, self._exact)
+        asked = np.unique(candidates)
+        return nearest_of(candidates, queries, k, *self._exact.vectors_of(asked[asked >= 0]))
+
+    def _vectors_within(self, within: Ids) -> tuple[Ids, Halves]:
+        """The vectors of these ids; the latest are kept, since a filter is asked on and on."""
+        latest = self._latest
+        if latest is None or latest[0] is not within:
+            latest = self._latest = (within, self._exact.vectors_of(within))
+        return latest[1]
 
 
 def searchable(index: FaissIndex, catalog: Catalog | QuickReader) -> FaissIndex | RefinedIndex:

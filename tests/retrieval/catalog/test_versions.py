@@ -169,7 +169,9 @@ def test_an_old_index_is_moved_and_then_learns_the_dates_without_encoding(
     again = index_folders([library], old_index, encoder=encoder)
     assert again.unchanged == 3
     with Catalog.open(old_index / "catalog.sqlite") as catalog:
-        assert not any(f.lacks_facts for f in catalog.known_files(catalog.roots()[0].id).values())
+        assert not any(
+            f.lacks_facts for f in dict(catalog.known_files(catalog.roots()[0].id)).values()
+        )
 
 
 def test_a_folder_is_forgotten_in_an_old_index(old_index: Path) -> None:
