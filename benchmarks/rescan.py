@@ -68,6 +68,9 @@ def fill(index_dir: Path) -> None:
     vectors = some.astype(np.float16)[np.arange(len(present)) % len(some)]
     fill_by_sql(index_dir, vectors, present)
     with Catalog.open(resolve_index_dir(index_dir).catalog) as catalog:
+        # The first transaction makes the rows' words ready to be found.
+        with catalog.transaction() as change:
+            change.set_vector_index_choice("auto")
         FaissStore(index_dir).refresh(catalog)
 
 

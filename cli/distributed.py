@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from indexer import IndexReport, Progress
+    from indexer import IndexReport
 
 
 def run_distributed(
@@ -18,13 +18,12 @@ def run_distributed(
     workers: int | None,
     device: Literal["cpu", "gpu"],
     precision: str,
-    model: str | None,
-    progress: Progress,
-    stop: Any,
-    catalog: str | None,
     **options: Any,
 ) -> IndexReport:
-    """Index all sources, first folders and then shards; one report of both."""
+    """Index all sources, first folders and then shards; one report of both.
+
+    `options` are those that `index_distributed` and `index_shards` both take.
+    """
     from indexer import IndexReport, index_distributed, index_shards
     from indexer.distributed.cluster import ClusterSettings
     from indexer.distributed.shards import is_sharded
@@ -32,13 +31,11 @@ def run_distributed(
     settings = ClusterSettings(address, workers, device, precision)
     shards = [source for source in sources if is_sharded(source)]
     folders = [source for source in sources if source not in shards]
-    shared = {"settings": settings, "model": model, "progress": progress, "stop": stop}
-    shared["catalog"] = catalog
     done = IndexReport()
     if folders:
-        done = index_distributed(folders, index_dir, **shared, **options)
+        done = index_distributed(folders, index_dir, settings=settings, **options)
     if shards and not done.interrupted:
-        _add(done, index_shards(shards, index_dir, **shared))
+        _add(done, index_shards(shards, index_dir, settings=settings, **options))
     return done
 
 

@@ -55,13 +55,13 @@ def connected(settings: ClusterSettings) -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
+    # Of `local` Ray makes a cluster of its own, whatever else runs on the machine.
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    options["address"] = settings.address
     if settings.address == LOCAL:
         options["num_cpus"] = settings.workers or os.cpu_count()
         options["include_dashboard"] = False
         options["object_store_memory"] = settings.object_store_bytes
-    else:
-        options["address"] = settings.address
     try:
         ray.init(**options)
     except Exception as error:  # Ray raises many kinds.

@@ -15,7 +15,9 @@ from typing import Any
 
 from indexer.distributed.cluster import ClusterSettings, connected, count_workers
 from indexer.distributed.shard_worker import EncodedPart, ShardWorker
-from indexer.distributed.shards import LIST, Shard, find_shards
+from indexer.distributed.shards import Shard, find_shards, path_in
+from indexer.pipeline.choices import VectorChoices
+from indexer.pipeline.exclude import check_patterns
 from indexer.report import IndexReport, Progress, SilentProgress
 from retrieval.catalog import FileFacts
 from retrieval.encoders.base import Encoder
@@ -32,7 +34,10 @@ def index_shards(
     settings: ClusterSettings | None = None,
     model: str | None = None,
     encoder: Encoder | None = None,
+    vector_index: str | None = None,
     catalog: str | None = None,
+    vector_store: str | None = None,
+    exclude: Sequence[str] = (),
     progress: Progress | None = None,
     stop: threading.Event | None = None,
 ) -> IndexReport:
@@ -40,11 +45,16 @@ def index_shards(
 
     The pictures stay where they are: they are items without a file, as imported ones are. Shards
     that were done before and have not changed are passed over. A picture that cannot be fetched or
-    decoded is noted as a failure. Progress counts shards. `catalog` is as `index_folders` takes it.
+    decoded is noted as a failure. Progress counts shards. `vector_index`, `catalog` and
+    `vector_store` are as `index_folders` takes them. `exclude` are patterns as well, of paths
+    within a shard or, of a list, of addresses without their scheme; what they name is not fetched,
+    and stays where it was indexed before.
 
     Raises MmsearchError where a source or the cluster cannot be used, and what `index_folders`
     raises of the index.
     """
+    check_patterns(exclude)
+    choices = VectorChoices.checked(vector_index, vector_store)
     started = time.monotonic()
     chosen = settings or ClusterSettings()
     shards = find_shards(sources)
@@ -57,18 +67,24 @@ def index_shards(
         catalog=catalog,
     )
     with writing as index:
+        choices.keep(index.catalog)
         run = _ShardRun(index, progress or SilentProgress(), stop or threading.Event())
         left = run.left(shards)
         if left:
             with connected(chosen) as ray:
-                run.write_all(_encoded(ray, chosen, index, encoder, left), len(left))
+                run.write_all(_encoded(ray, chosen, index, encoder, left, exclude), len(left))
         index.refresh_vectors()
         run.report.elapsed_s = time.monotonic() - started
         return run.report
 
 
 def _encoded(
-    ray: Any, settings: ClusterSettings, index: Index, encoder: Encoder | None, left: list[Shard]
+    ray: Any,
+    settings: ClusterSettings,
+    index: Index,
+    encoder: Encoder | None,
+    left: list[Shard],
+    exclude: Sequence[str],
 ) -> Iterator[EncodedPart]:
     import ray.data as ray_data
 
@@ -83,7 +99,13 @@ def _encoded(
     parts = rows.map_batches(
         ShardWorker,
         batch_size=1,
-        fn_constructor_args=(space.name, settings.precision, encoder, space.fingerprint),
+        fn_constructor_args=(
+            space.name,
+            settings.precision,
+            encoder,
+            space.fingerprint,
+            tuple(exclude),
+        ),
         concurrency=workers,
         **taken,
     )
@@ -131,7 +153,7 @@ class _ShardRun:
         base = self._index.dir.folder / _FOLDER / part.shard.folder
         encoding = part.encoding
         # Of the same name, the last one counts.
-        rows = {_path(part.shard, file.path): row for row, (file, _) in enumerate(part.added)}
+        rows = {path_in(part.shard, file.path): row for row, (file, _) in enumerate(part.added)}
         added = [
             (_named(part.added[row][0], path), part.added[row][1]) for path, row in rows.items()
         ]
@@ -150,7 +172,7 @@ class _ShardRun:
             for name, kind, reason in part.failures:
                 change.record_failure(
                     root.id,
-                    _path(part.shard, name),
+                    path_in(part.shard, name),
                     size_bytes=0,
                     mtime_ns=0,
                     kind=kind,
@@ -163,13 +185,6 @@ class _ShardRun:
         self.report.new += len(ids)
         self.report.encoded += len(part.added)
         self.report.failed += len(part.failures)
-
-
-def _path(shard: Shard, name: str) -> str:
-    """The path within the shard's folder: of a list, the address without its scheme."""
-    told = name.split("://", 1)[-1] if shard.kind == LIST else name
-    parts = [part for part in told.split("/") if part not in ("", ".", "..")]
-    return "/".join(parts) or "unnamed"
 
 
 def _named(file: FileFacts, path: str) -> FileFacts:

@@ -12,6 +12,7 @@ import numpy as np
 
 from indexer.distributed.encoding import EncodingWorker
 from indexer.distributed.shards import Shard, ShardPicture, pictures_of
+from indexer.pipeline.exclude import Exclusions
 from retrieval.catalog.records import CONTENT_HASH_BYTES, FileFacts, ItemFacts
 from retrieval.encoders.base import Encoder, ImageEncoding
 from retrieval.errors import ImageError
@@ -53,10 +54,16 @@ class ShardWorker:
     """Called by Ray Data with a batch of one shard; gives its parts, pickled, one a row."""
 
     def __init__(
-        self, model: str, precision: str, encoder: Encoder | None, fingerprint: str
+        self,
+        model: str,
+        precision: str,
+        encoder: Encoder | None,
+        fingerprint: str,
+        exclude: tuple[str, ...] = (),
     ) -> None:
         self._encoder = EncodingWorker(model, precision, encoder, fingerprint)
         self._decoders = DecoderPool(2)
+        self._exclusions = Exclusions(exclude)
 
     def __call__(self, batch: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """The parts of the shard, pickled, as rows `part`."""
@@ -68,7 +75,7 @@ class ShardWorker:
         """The pictures of a shard, encoded."""
         part = EncodedPart(shard)
         waiting: list[tuple[ShardPicture, DecodedImage]] = []
-        for picture in pictures_of(shard):
+        for picture in pictures_of(shard, self._exclusions):
             try:
                 if picture.failure is not None:
                     raise picture.failure

@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from indexer.importing.tables import metadata_of
+from indexer.pipeline.exclude import Exclusions
 from retrieval.encoders.requirements import require_packages
 from retrieval.errors import ImageError, MmsearchError
 from retrieval.images.decode import SUFFIXES
@@ -86,9 +87,20 @@ def find_shards(sources: Sequence[str]) -> list[Shard]:
     return found
 
 
-def pictures_of(shard: Shard) -> Iterator[ShardPicture]:
-    """The pictures of a shard; one that cannot be fetched comes with its failure."""
-    return _of_tar(shard) if shard.kind == TAR else _of_list(shard)
+def pictures_of(shard: Shard, exclusions: Exclusions | None = None) -> Iterator[ShardPicture]:
+    """The pictures of a shard; one that cannot be fetched comes with its failure.
+
+    What is excluded, by its path within the shard's folder, is neither fetched nor told.
+    """
+    pictures = _of_tar if shard.kind == TAR else _of_list
+    return pictures(shard, exclusions or Exclusions())
+
+
+def path_in(shard: Shard, name: str) -> str:
+    """The path within the shard's folder: of a list, the address without its scheme."""
+    told = name.split("://", 1)[-1] if shard.kind == LIST else name
+    parts = [part for part in told.split("/") if part not in ("", ".", "..")]
+    return "/".join(parts) or "unnamed"
 
 
 def _shards_of(fs: Any, path: str) -> list[Shard]:
@@ -111,7 +123,7 @@ def _shards_of(fs: Any, path: str) -> list[Shard]:
     ]
 
 
-def _of_tar(shard: Shard) -> Iterator[ShardPicture]:
+def _of_tar(shard: Shard, exclusions: Exclusions) -> Iterator[ShardPicture]:
     """Pictures with what stands beside them under the same key: `.txt` and `.json`."""
     import fsspec
 
@@ -125,18 +137,22 @@ def _of_tar(shard: Shard) -> Iterator[ShardPicture]:
             stem, _, suffix = name.partition(".")
             own = f"{folder}/{stem}" if folder else stem
             if own != key:
-                yield from _sample(key, parts)
+                yield from _sample(shard, key, parts, exclusions)
                 key, parts = own, {}
             if member.size <= _MAX_PICTURE_BYTES:
                 content = tar.extractfile(member)
                 parts[suffix.lower()] = content.read() if content is not None else b""
-        yield from _sample(key, parts)
+        yield from _sample(shard, key, parts, exclusions)
 
 
-def _sample(key: str, parts: dict[str, bytes]) -> Iterator[ShardPicture]:
+def _sample(
+    shard: Shard, key: str, parts: dict[str, bytes], exclusions: Exclusions
+) -> Iterator[ShardPicture]:
     for suffix, data in parts.items():
-        if f".{suffix}" in SUFFIXES:
-            yield ShardPicture(f"{key}.{suffix}", data, _facts(parts))
+        name = f"{key}.{suffix}"
+        if f".{suffix}" not in SUFFIXES or exclusions.decide(path_in(shard, name), is_folder=False):
+            continue
+        yield ShardPicture(name, data, _facts(parts))
 
 
 def _facts(parts: dict[str, bytes]) -> ImageMetadata:
@@ -151,7 +167,7 @@ def _facts(parts: dict[str, bytes]) -> ImageMetadata:
     return metadata_of(told)
 
 
-def _of_list(shard: Shard) -> Iterator[ShardPicture]:
+def _of_list(shard: Shard, exclusions: Exclusions) -> Iterator[ShardPicture]:
     import fsspec
     import pyarrow.parquet as pq
 
@@ -160,6 +176,8 @@ def _of_list(shard: Shard) -> Iterator[ShardPicture]:
     columns = {name: table.column(name).to_pylist() for name in table.column_names}
     captions = columns.get("caption") or columns.get("TEXT") or columns.get("text")
     for row, url in enumerate(columns["url"]):
+        if exclusions.decide(path_in(shard, str(url)), is_folder=False):
+            continue
         caption = captions[row] if captions else None
         metadata = metadata_of({"url": url, "caption": caption})
         try:

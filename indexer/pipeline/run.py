@@ -15,6 +15,7 @@ from contextlib import closing
 from pathlib import Path
 
 from indexer.maintenance.patch_tokens import restore_tokens
+from indexer.pipeline.choices import VectorChoices
 from indexer.pipeline.encode import EncodingBackend, LocalEncoding
 from indexer.pipeline.exclude import check_patterns
 from indexer.pipeline.offline import Mounts
@@ -35,9 +36,6 @@ from retrieval.index import Index
 from retrieval.media.base import VIDEO, kind_of
 from retrieval.paths import absolute
 from retrieval.storage.index_dir import resolve_index_dir
-from retrieval.vectors.choice import StoreChoice
-from retrieval.vectors.faiss.kinds import AUTO, check_choice
-from retrieval.vectors.registry import reach_store
 
 BATCH_SIZE = 32
 
@@ -85,10 +83,7 @@ def index_folders(
     check_patterns(exclude)
     started = time.monotonic()
     location = resolve_index_dir(index_dir)
-    if vector_index is not None:
-        check_choice(vector_index)
-    if vector_store is not None:
-        vector_store = reach_store(vector_store)
+    choices = VectorChoices.checked(vector_index, vector_store)
     if not location.has_catalog:
         # Before anything is made: a mistyped path must not leave an empty index behind.
         for path in paths:
@@ -105,10 +100,7 @@ def index_folders(
     with writing as index, warnings.catch_warnings():
         # Pillow warns of oddities in files that it reads all the same.
         warnings.filterwarnings("ignore", module=r"PIL\.")
-        if vector_index is not None:
-            _choose_vector_index(index.catalog, vector_index)
-        if vector_store is not None:
-            _choose_vector_store(index.catalog, vector_store)
+        choices.keep(index.catalog)
         removed = left_removed(index.catalog.removed(), paths if take_back is None else take_back)
         targets = resolve_targets(index.catalog, paths)
         _keep_removed(index.catalog, removed)
@@ -315,18 +307,6 @@ class _Run:
                 lambda: self._index.encoder.loaded,
                 self._stop,
             )
-
-
-def _choose_vector_index(catalog: Catalog, choice: str) -> None:
-    if choice != (catalog.vector_index_choice or AUTO):
-        with catalog.transaction() as change:
-            change.set_vector_index_choice(choice)
-
-
-def _choose_vector_store(catalog: Catalog, address: str) -> None:
-    if address != StoreChoice.of(catalog.vector_store).address:
-        with catalog.transaction() as change:
-            change.set_vector_store(StoreChoice.at(address).text)
 
 
 def _keep_removed(catalog: Catalog, removed: list[Path]) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import http.server
 import json
+import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ pytest.importorskip("ray", reason="Ray is not installed: distributed indexing is
 
 from indexer import index_distributed, index_folders, index_shards
 from indexer.distributed.cluster import ClusterSettings, connected
+from indexer.distributed.shards import LIST, Shard, pictures_of
+from indexer.pipeline.exclude import Exclusions
 from retrieval.catalog import Catalog
 from retrieval.encoders.base import ImageEncoding, Pixels
 from retrieval.errors import EncoderMismatchError, MmsearchError
@@ -135,6 +138,51 @@ def test_what_is_cut_off_goes_on_where_it_was(
     assert stored(tmp_path) == expected
 
 
+class DieSoon:
+    """Ends the process that it is in as soon as something is done."""
+
+    def start(self, total: int) -> None:
+        pass
+
+    def advance(self, files: int) -> None:
+        if files:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def finish(self) -> None:
+        pass
+
+
+def killed(run: Callable[..., object], source: Path, index_dir: Path) -> None:
+    """Begin a run in a process of its own, with a cluster of its own, that does not end it."""
+    process = multiprocessing.get_context("spawn").Process(
+        target=run,
+        args=([str(source)], index_dir),
+        kwargs={"settings": TWO, "encoder": ColorEncoder(), "progress": DieSoon()},
+    )
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+
+
+def test_a_run_that_is_killed_is_ended_by_the_next(
+    library: Path, expected: dict[str, bytes], photos: Path, tmp_path: Path
+) -> None:
+    killed(index_distributed, library, tmp_path / "folders")
+    before = len(stored(tmp_path / "folders"))
+    assert 0 < before < len(expected)
+    run = index_distributed([library], tmp_path / "folders", settings=TWO, encoder=ColorEncoder())
+    assert (run.new, run.unchanged) == (len(expected) - before, before)
+    assert stored(tmp_path / "folders") == expected
+
+    tars = tmp_path / "tars"
+    told = write_tars(tars, photos)
+    killed(index_shards, tars, tmp_path / "shards")
+    before = len(by_place(tmp_path / "shards"))
+    assert 0 < before < len(told)
+    index_shards([str(tars)], tmp_path / "shards", settings=TWO, encoder=ColorEncoder())
+    assert by_place(tmp_path / "shards").keys() == told.keys()
+
+
 def test_a_worker_with_another_model_is_refused(library: Path, tmp_path: Path) -> None:
     class Other(ColorEncoder):
         """Is another one wherever it is sent."""
@@ -242,6 +290,32 @@ def test_a_run_over_shards_that_is_cut_off_does_the_rest_later(
     assert first.interrupted and 0 < first.new < len(told)
     second = index_shards([str(tmp_path / "tars")], index_dir, settings=TWO, encoder=ColorEncoder())
     assert first.new + second.new == len(told) == len(by_place(index_dir))
+
+
+def test_a_run_over_shards_takes_what_one_over_folders_does(photos: Path, tmp_path: Path) -> None:
+    told = write_tars(tmp_path / "tars", photos)
+    index_dir = tmp_path / "index"
+    run = index_shards(
+        [str(tmp_path / "tars")], index_dir, settings=TWO, encoder=ColorEncoder(),
+        vector_index="sq8", vector_store="faiss", exclude=["*.png", "/00001*"],
+    )  # fmt: skip
+    kept = {path for path in told if not path.startswith("00001/00001") and not path.endswith(".png")}
+    assert 0 < len(kept) < len(told)
+    assert by_place(index_dir).keys() == kept
+    assert run.new == len(kept)
+    with Catalog.open(IndexDir(index_dir).catalog) as catalog:
+        assert catalog.vector_index_choice == "sq8"
+    for wrong in ({"exclude": ["!"]}, {"vector_index": "best"}):
+        with pytest.raises(MmsearchError):
+            index_shards([str(tmp_path / "tars")], tmp_path / "none", settings=TWO, **wrong)
+    assert not (tmp_path / "none").exists()
+
+
+def test_what_is_excluded_of_a_list_is_not_fetched(tmp_path: Path) -> None:
+    urls = ["https://example.invalid/private/a.jpg", "https://example.invalid/b.gif"]
+    pq.write_table(pa.table({"url": urls}), tmp_path / "list.parquet")
+    shard = Shard(LIST, str(tmp_path / "list.parquet"), "mark", 0, 2)
+    assert list(pictures_of(shard, Exclusions(("private/", "*.gif")))) == []
 
 
 def test_lists_are_fetched_from_where_they_say(photos: Path, tmp_path: Path) -> None:

@@ -22,11 +22,15 @@ export class Asking {
     return !this.state.q && !this.state.like.length && !this.state.notLike.length && !this.state.uploads.length;
   }
 
-  /** Ask after a pause that fits how quick the server is, so that it is never asked more than it can. */
+  /**
+   * Ask at once where no answer is waited for; else after a pause that fits how quick the server is, so
+   * that it is never asked more than it can answer.
+   */
   type() {
     clearTimeout(this.typed);
     clearTimeout(this.pausing);
-    this.typed = setTimeout(() => this.ask({ isQuick: true }), Math.min(LONGEST_MS, Math.max(SHORTEST_MS, this.tookMs / 2)));
+    const pause = this.running ? Math.min(LONGEST_MS, Math.max(SHORTEST_MS, this.tookMs / 2)) : 0;
+    this.typed = setTimeout(() => this.ask({ isQuick: true }), pause);
   }
 
   async ask({ isQuick = false, isSame = false } = {}) {
