@@ -6,13 +6,11 @@ Understanding and Generation* (ICML 2022), by transformers, which loads when fir
 
 from __future__ import annotations
 
-import threading
-from functools import cached_property
-
 from retrieval.answering.base import Answer, best_answers
 from retrieval.answering.kinds import kind_of
 from retrieval.encoders.base import Pixels
 from retrieval.encoders.blip import LoadedBlip
+from retrieval.encoders.once import LoadedOnce
 from retrieval.encoders.requirements import require_packages
 from retrieval.images.preprocess import Preprocessing
 
@@ -35,7 +33,7 @@ class BlipAnswerer:
     def __init__(self, source: str = DEFAULT_BLIP) -> None:
         require_packages("Answering with BLIP", "blip", "transformers", "torch")
         self._source = source
-        self._lock = threading.Lock()
+        self._model = LoadedOnce(lambda: _LoadedBlip(source))
 
     @property
     def name(self) -> str:
@@ -45,7 +43,7 @@ class BlipAnswerer:
     @property
     def preprocessing(self) -> Preprocessing:
         """Squashed to the model's size."""
-        return self._model.preprocessing
+        return self._model().preprocessing
 
     def answer(self, question: str, pixels: Pixels) -> list[Answer]:
         """Its answers of n pictures, uint8 (n, size_px, size_px, 3) RGB."""
@@ -53,18 +51,9 @@ class BlipAnswerer:
         found = [
             pair
             for start in range(0, len(pixels), _IMAGES_A_BATCH)
-            for pair in self._model.answer(question, pixels[start : start + _IMAGES_A_BATCH])
+            for pair in self._model().answer(question, pixels[start : start + _IMAGES_A_BATCH])
         ]
         return [best_answers([pair], _SURE, kind) for pair in found]
-
-    @property
-    def _model(self) -> _LoadedBlip:
-        with self._lock:
-            return self._loaded
-
-    @cached_property
-    def _loaded(self) -> _LoadedBlip:
-        return _LoadedBlip(self._source)
 
 
 class _LoadedBlip(LoadedBlip):

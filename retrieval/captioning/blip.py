@@ -6,7 +6,6 @@ Understanding and Generation* (ICML 2022).
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from retrieval.captioning.base import Caption, PictureToCaption
 from retrieval.captioning.pixels import pixel_batches
 from retrieval.encoders.blip import LoadedBlip
+from retrieval.encoders.once import LoadedOnce
 from retrieval.encoders.requirements import require_packages
 
 DEFAULT_BLIP = "Salesforce/blip-image-captioning-base"
@@ -38,8 +38,7 @@ class BlipCaptioner:
         self._source = source
         self._beams = beams
         self._length_penalty = length_penalty
-        self._loaded: _LoadedBlip | None = None
-        self._lock = threading.Lock()
+        self._model = LoadedOnce(lambda: _LoadedBlip(source))
 
     @property
     def name(self) -> str:
@@ -61,19 +60,13 @@ class BlipCaptioner:
         found: list[Caption | None] = [None] * len(pictures)
         if not pictures:
             return found
-        model = self._load()
+        model = self._model()
         paths = [picture.path for picture in pictures]
         for places, pixels in pixel_batches(paths, model.preprocessing, _PICTURES_A_BATCH):
             said = model.say(pixels, self._beams, self._length_penalty)
             for place, caption in zip(places, said, strict=True):
                 found[place] = caption
         return found
-
-    def _load(self) -> _LoadedBlip:
-        with self._lock:
-            if self._loaded is None:
-                self._loaded = _LoadedBlip(self._source)
-            return self._loaded
 
 
 class _LoadedBlip(LoadedBlip):

@@ -6,7 +6,6 @@ beams are `retrieval.captioning.beam`'s. torch and open_clip load with the first
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from retrieval.captioning.base import Caption, PictureToCaption
 from retrieval.captioning.beam import BeamSettings, Floats, Integers, beam_search
 from retrieval.captioning.pixels import pixel_batches
 from retrieval.encoders.coca import load_coca, seen_by_decoder
+from retrieval.encoders.once import LoadedOnce
 from retrieval.encoders.requirements import require_packages
 
 if TYPE_CHECKING:
@@ -38,10 +38,9 @@ class CocaCaptioner:
     def __init__(self, name: str, *, beams: int = 5, length_penalty: float = 0.7) -> None:
         require_packages(f"The captioner {name}", "clip", "torch", "open_clip")
         self._name = name
-        self._beams = beams
-        self._length_penalty = length_penalty
-        self._loaded: _LoadedCoca | None = None
-        self._lock = threading.Lock()
+        self._model = LoadedOnce(
+            lambda: _LoadedCoca(load_coca(name, "describe pictures"), beams, length_penalty)
+        )
 
     @property
     def name(self) -> str:
@@ -63,20 +62,13 @@ class CocaCaptioner:
         found: list[Caption | None] = [None] * len(pictures)
         if not pictures:
             return found
-        model = self._load()
+        model = self._model()
         paths = [picture.path for picture in pictures]
         preprocessing = model.loaded.preprocessing
         for places, pixels in pixel_batches(paths, preprocessing, _PICTURES_A_BATCH):
             for place, caption in zip(places, model.say(pixels), strict=True):
                 found[place] = caption
         return found
-
-    def _load(self) -> _LoadedCoca:
-        with self._lock:
-            if self._loaded is None:
-                loaded = load_coca(self._name, "describe pictures")
-                self._loaded = _LoadedCoca(loaded, self._beams, self._length_penalty)
-            return self._loaded
 
 
 class _LoadedCoca:

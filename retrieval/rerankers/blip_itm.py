@@ -6,7 +6,6 @@ Understanding and Generation* (ICML 2022), by transformers, which loads when fir
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.encoders.blip import LoadedBlip
+from retrieval.encoders.once import LoadedOnce
 from retrieval.encoders.requirements import require_packages
 from retrieval.fusion.scores import AddedScore, ScoreFusion
 from retrieval.rerankers.base import Candidate, RerankQuery, Scores
@@ -41,9 +41,7 @@ class BlipItmReranker:
         require_packages("Reranking with BLIP", "blip", "transformers", "torch")
         self._source = source
         self._fusion = fusion or AddedScore(1.0)
-        self._cache_bytes = cache_bytes
-        self._loaded: _LoadedBlip | None = None
-        self._lock = threading.Lock()
+        self._model = LoadedOnce(lambda: _LoadedBlip(source, cache_bytes))
 
     @property
     def name(self) -> str:
@@ -70,19 +68,13 @@ class BlipItmReranker:
         scores = np.full(len(candidates), np.nan, dtype=np.float32)
         if not candidates or not query.text.strip():
             return scores
-        model = self._load()
+        model = self._model()
         words = model.tokenize([query.text])
         paths = [candidate.path for candidate in candidates]
         times = [candidate.time_ms for candidate in candidates]
         for places, pictures in model.images.batches(paths, _IMAGES_A_BATCH, times):
             scores[places] = model.match(words, pictures)
         return scores
-
-    def _load(self) -> _LoadedBlip:
-        with self._lock:
-            if self._loaded is None:
-                self._loaded = _LoadedBlip(self._source, self._cache_bytes)
-            return self._loaded
 
 
 class _LoadedBlip(LoadedBlip):

@@ -6,7 +6,6 @@ torch and open_clip load when something is reranked first.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.encoders.coca import load_coca, seen_by_decoder
+from retrieval.encoders.once import LoadedOnce
 from retrieval.encoders.requirements import require_packages
 from retrieval.fusion.scores import ScoreFusion, StandardisedSum
 from retrieval.rerankers.base import Candidate, RerankQuery, Scores
@@ -45,9 +45,7 @@ class CocaReranker:
         require_packages(f"The reranker {name}", "clip", "torch", "open_clip")
         self._name = name
         self._fusion = fusion or StandardisedSum()
-        self._cache_bytes = cache_bytes
-        self._loaded: _LoadedCoca | None = None
-        self._lock = threading.Lock()
+        self._model = LoadedOnce(lambda: _LoadedCoca(load_coca(name, "rerank"), cache_bytes))
 
     @property
     def name(self) -> str:
@@ -74,20 +72,13 @@ class CocaReranker:
         scores = np.full(len(candidates), np.nan, dtype=np.float32)
         if not candidates or not query.text.strip():
             return scores
-        model = self._load()
+        model = self._model()
         words, labels = model.encode_words(query.text)
         paths = [candidate.path for candidate in candidates]
         times = [candidate.time_ms for candidate in candidates]
         for places, images in model.images.batches(paths, _IMAGES_A_BATCH, times):
             scores[places] = model.mean_log_probability(words, labels, images)
         return scores
-
-    def _load(self) -> _LoadedCoca:
-        with self._lock:
-            if self._loaded is None:
-                loaded = load_coca(self._name, "rerank")
-                self._loaded = _LoadedCoca(loaded, self._cache_bytes)
-            return self._loaded
 
 
 class _LoadedCoca:

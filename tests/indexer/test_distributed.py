@@ -299,7 +299,9 @@ def test_a_run_over_shards_takes_what_one_over_folders_does(photos: Path, tmp_pa
         [str(tmp_path / "tars")], index_dir, settings=TWO, encoder=ColorEncoder(),
         vector_index="sq8", vector_store="faiss", exclude=["*.png", "/00001*"],
     )  # fmt: skip
-    kept = {path for path in told if not path.startswith("00001/00001") and not path.endswith(".png")}
+    kept = {
+        path for path in told if not path.startswith("00001/00001") and not path.endswith(".png")
+    }
     assert 0 < len(kept) < len(told)
     assert by_place(index_dir).keys() == kept
     assert run.new == len(kept)
