@@ -74,6 +74,35 @@ class MultiHeadAttention(nn.Module):
         found: Tensor = self.output(gathered.transpose(1, 2).flatten(2))
         return found
 
+    def one_to_many(self, words: Tensor, patches: Tensor) -> tuple[Tensor, Tensor]:
+        """What each word of one text gathers from each of many pictures; for asking.
+
+        The same as `forward`, in another order of multiplying, since the words are few and the
+        patches many: the projection of the keys is applied to the queries, and that of the values
+        to what was gathered, so that no patch is projected at all. (DeepSeek-AI, *DeepSeek-V2*
+        (2024), 2.1.2, absorb the projections of their latent attention alike.)
+
+        Args:
+            words: queries, float (L, dim).
+            patches: keys and values, float (n, P, context_dim).
+
+        Returns:
+            What each word gathered, float (n, L, dim), and the attention weights,
+            float (n, heads, L, P).
+        """
+        length, dim = words.shape
+        queries = self._split(self.query(words).unsqueeze(0)).squeeze(0)
+        # Biases of keys add the same to all logits of a query, and drop out of the softmax.
+        asked = queries @ self.key.weight.view(self.heads, dim // self.heads, -1)
+        asked = asked.flatten(0, 1) / math.sqrt(queries.shape[-1])
+        weights = (asked @ patches.transpose(-2, -1)).softmax(dim=-1)
+        mixed = (weights @ patches).view(-1, self.heads, length, patches.shape[-1])
+        values = self.value.weight.view(self.heads, -1, patches.shape[-1])
+        gathered = (mixed @ values.transpose(-2, -1)).transpose(1, 2).flatten(2)
+        # Weights sum to one, so that the values' bias goes through them as it is.
+        gathered = self.output(gathered + self.value.bias)
+        return gathered, weights.view(-1, self.heads, length, patches.shape[1])
+
     def _split(self, x: Tensor) -> Tensor:
         """(n, T, dim) → (n, heads, T, dim / heads)."""
         rows, length, width = x.shape

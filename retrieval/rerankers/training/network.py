@@ -114,6 +114,22 @@ class RerankerNetwork(nn.Module):
             scores = scores + (texts * pictures).sum(dim=-1) * _bounded(self.whole_scale)
         return scores, weights.mean(dim=1)[:, :, : self.shape.patches]
 
+    def score_question(self, words: Tensor, mask: Tensor, patches: Tensor) -> tuple[Tensor, Tensor]:
+        """As `forward`, for one text and n pictures, in less time.
+
+        Words, float (1, L, word_dim), with `mask` bool (1, L); patches int8 (n, rows, token_dim).
+        """
+        asked = self._asked(words)
+        shown = self.dequantised(patches)
+        seen = self._seen(shown[:, : self.shape.patches])
+        gathered, weights = self.attention.one_to_many(asked.squeeze(0), seen)
+        fits = self._fits(asked, gathered)
+        scores = (fits * self._importance(asked, mask)).sum(dim=-1) * _bounded(self.scale)
+        if self.whole_text is not None:
+            texts, pictures = self._whole_texts(asked, mask), self._whole_pictures(shown)
+            scores = scores + (texts * pictures).sum(dim=-1) * _bounded(self.whole_scale)
+        return scores, weights.mean(dim=1)[:, :, : self.shape.patches]
+
     def every_pair(
         self, words: Tensor, mask: Tensor, patches: Tensor, shown: Tensor | None = None
     ) -> Tensor:
@@ -187,10 +203,7 @@ class OneQuestion(nn.Module):
 
     def forward(self, words: Tensor, mask: Tensor, patches: Tensor) -> tuple[Tensor, Tensor]:
         """Words (1, L, d), mask (1, L), patches (n, rows, d) → scores (n,), attention (n, L, P)."""
-        n = patches.shape[0]
-        scores, attention = self.network(
-            words.expand(n, -1, -1), mask.bool().expand(n, -1), patches
-        )
+        scores, attention = self.network.score_question(words, mask.bool(), patches)
         return scores, attention
 
 

@@ -121,6 +121,20 @@ def test_all_pairs_at_once_score_as_one_by_one() -> None:
             assert torch.allclose(together[text], alone, atol=1e-4)
 
 
+def test_a_question_multiplied_in_another_order_scores_alike() -> None:
+    network = _network().eval()
+    # As after training: what begins at zero must count as well.
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    words, mask = torch.randn(1, 5, 16), torch.arange(5)[None] < 4
+    patches = torch.randint(-90, 90, (7, 4, 16), dtype=torch.int8)
+    with torch.inference_mode():
+        scores, attention = network.score_question(words, mask, patches)
+        expected = network(words.expand(7, -1, -1), mask.expand(7, -1), patches)
+    assert torch.allclose(scores, expected[0], atol=1e-4, rtol=1e-4)
+    assert torch.allclose(attention, expected[1], atol=1e-5)
+
+
 def test_a_hidden_patch_changes_nothing() -> None:
     network = _network().eval()
     words, mask = torch.randn(2, 3, 16), torch.ones(2, 3, dtype=torch.bool)
