@@ -20,6 +20,8 @@ about it depends on where the person is: a command line or a web page looks that
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class MmsearchError(Exception):
     """Anything that mmsearch raises on purpose; its text is meant for a person.
@@ -35,6 +37,18 @@ class MmsearchError(Exception):
         if code is not None:
             self.code = code
         self.facts = facts
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # As it comes, an exception is made anew by calling its class with its text alone.
+        return _remade, (type(self), self.args, self.__dict__)
+
+
+def _remade(
+    kind: type[MmsearchError], arguments: tuple[Any, ...], state: dict[str, Any]
+) -> MmsearchError:
+    error = kind.__new__(kind, *arguments)
+    error.__dict__.update(state)
+    return error
 
 
 class IndexMissingError(MmsearchError):

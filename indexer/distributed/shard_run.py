@@ -1,7 +1,8 @@
 """Tar files and lists into the index: workers fetch, decode and encode, one process writes.
 
 A shard is noted as done in the transaction that writes the last of it, so that a run which is cut
-off goes on with the others; what was written of one that was not done is written over.
+off goes on with the others; what was written of one that was not done is written over. One that
+cannot be read to its end is a failure like that of a picture, and tried again by the next run.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from retrieval.encoders.base import Encoder
 from retrieval.errors import MmsearchError
 from retrieval.index import Index
 
-_FOLDER = "elsewhere"
+_FOLDER = "shards"
 
 
 def index_shards(
@@ -150,10 +151,11 @@ class _ShardRun:
             self._progress.finish()
 
     def _write(self, part: EncodedPart) -> None:
-        base = self._index.dir.folder / _FOLDER / part.shard.folder
+        base = self._index.dir.folder / _FOLDER
+        shard = part.shard
         encoding = part.encoding
         # Of the same name, the last one counts.
-        rows = {path_in(part.shard, file.path): row for row, (file, _) in enumerate(part.added)}
+        rows = {_path(shard, file.path): row for row, (file, _) in enumerate(part.added)}
         added = [
             (_named(part.added[row][0], path), part.added[row][1]) for path, row in rows.items()
         ]
@@ -169,22 +171,26 @@ class _ShardRun:
                 if encoding.patch_tokens is not None:
                     change.note_patch_tokens()
                 ids = change.add_files(root.id, added, encoding.vectors[places])
-            for name, kind, reason in part.failures:
+            failures = [(_path(shard, name), kind, told) for name, kind, told in part.failures]
+            if part.failure is not None:
+                failures.append((shard.name, part.failure.kind, part.failure.reason))
+            for path, kind, reason in failures:
                 change.record_failure(
-                    root.id,
-                    path_in(part.shard, name),
-                    size_bytes=0,
-                    mtime_ns=0,
-                    kind=kind,
-                    reason=reason,
+                    root.id, path, size_bytes=0, mtime_ns=0, kind=kind, reason=reason
                 )
-            if part.is_last:
-                change.set_shards_done([*self._catalog.shards_done(), part.shard.mark])
+            if part.is_last and part.failure is None:
+                change.forget_failures(root.id, [shard.name])
+                change.set_shards_done([*self._catalog.shards_done(), shard.mark])
         if encoding is not None and encoding.patch_tokens is not None:
             self._index.patch_tokens.put(ids, encoding.patch_tokens[places])
         self.report.new += len(ids)
         self.report.encoded += len(part.added)
-        self.report.failed += len(part.failures)
+        self.report.failed += len(failures)
+
+
+def _path(shard: Shard, name: str) -> str:
+    """The path below the root of all shards."""
+    return f"{shard.folder}/{path_in(shard, name)}"
 
 
 def _named(file: FileFacts, path: str) -> FileFacts:

@@ -29,7 +29,8 @@ _PART = 256
 class EncodedPart:
     """Some pictures of a shard as they are to be written; `is_last` ends the shard.
 
-    `encoding` has a row for each of `added`. `failures`: names with kinds and reasons.
+    `encoding` has a row for each of `added`. `failures`: names with kinds and reasons. `failure`
+    is the shard's own, where it could not be read to its end.
     """
 
     shard: Shard
@@ -37,6 +38,7 @@ class EncodedPart:
     encodings: list[ImageEncoding] = field(default_factory=list)
     failures: list[tuple[str, str, str]] = field(default_factory=list)
     is_last: bool = False
+    failure: ImageError | None = None
 
     @property
     def encoding(self) -> ImageEncoding | None:
@@ -75,7 +77,15 @@ class ShardWorker:
         """The pictures of a shard, encoded."""
         part = EncodedPart(shard)
         waiting: list[tuple[ShardPicture, DecodedImage]] = []
-        for picture in pictures_of(shard, self._exclusions):
+        pictures = pictures_of(shard, self._exclusions)
+        while True:
+            try:
+                picture = next(pictures, None)
+            except ImageError as failure:
+                part.failure = failure
+                break
+            if picture is None:
+                break
             try:
                 if picture.failure is not None:
                     raise picture.failure

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import tarfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -18,12 +19,13 @@ from indexer.pipeline.exclude import Exclusions
 from retrieval.encoders.requirements import require_packages
 from retrieval.errors import ImageError, MmsearchError
 from retrieval.images.decode import SUFFIXES
-from retrieval.images.facts import ImageMetadata
+from retrieval.images.facts import NO_METADATA, ImageMetadata
 from retrieval.paths import expanded
 
 ROWS_A_SHARD = 1000
 TAR, LIST = "tar", "list"
 _MAX_PICTURE_BYTES = 256 * 2**20
+_CAPTION_COLUMNS = ("caption", "TEXT", "text")
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,16 @@ class Shard:
     end: int = 0
 
     @property
+    def name(self) -> str:
+        """Its address as a relative path, which no other shard has."""
+        scheme, _, path = self.url.rpartition("://")
+        told = [*([scheme] if scheme not in ("", "file") else []), *path.split("/")]
+        return "/".join(part.replace(":", "") for part in told if part not in ("", ".", ".."))
+
+    @property
     def folder(self) -> str:
-        """Under which name its pictures stand."""
-        return PurePosixPath(self.url.split("://", 1)[-1]).stem
+        """The relative path that its pictures stand under."""
+        return PurePosixPath(self.name).with_suffix("").as_posix()
 
 
 @dataclass(frozen=True)
@@ -90,10 +99,21 @@ def find_shards(sources: Sequence[str]) -> list[Shard]:
 def pictures_of(shard: Shard, exclusions: Exclusions | None = None) -> Iterator[ShardPicture]:
     """The pictures of a shard; one that cannot be fetched comes with its failure.
 
-    What is excluded, by its path within the shard's folder, is neither fetched nor told.
+    What is excluded, by its path within the shard's folder, is neither fetched nor told. Raises
+    ImageError where the shard itself cannot be read, or not any further.
     """
     pictures = _of_tar if shard.kind == TAR else _of_list
-    return pictures(shard, exclusions or Exclusions())
+    try:
+        yield from pictures(shard, exclusions or Exclusions())
+    except (tarfile.TarError, EOFError, zlib.error, ValueError) as error:
+        raise ImageError("damaged", f"it cannot be read any further ({_line(error)})") from error
+    except Exception as error:  # File systems raise many kinds.
+        raise ImageError("unreadable", f"it cannot be fetched ({_line(error)})") from error
+
+
+def _line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def path_in(shard: Shard, name: str) -> str:
@@ -130,18 +150,25 @@ def _of_tar(shard: Shard, exclusions: Exclusions) -> Iterator[ShardPicture]:
     with fsspec.open(shard.url, "rb") as file, tarfile.open(fileobj=file, mode="r|*") as tar:
         key = ""
         parts: dict[str, bytes] = {}
-        for member in tar:
-            if not member.isfile():
-                continue
-            folder, _, name = member.name.rpartition("/")
-            stem, _, suffix = name.partition(".")
-            own = f"{folder}/{stem}" if folder else stem
-            if own != key:
-                yield from _sample(shard, key, parts, exclusions)
-                key, parts = own, {}
-            if member.size <= _MAX_PICTURE_BYTES:
-                content = tar.extractfile(member)
-                parts[suffix.lower()] = content.read() if content is not None else b""
+        try:
+            for member in tar:
+                if not member.isfile():
+                    continue
+                folder, _, name = member.name.rpartition("/")
+                stem, _, suffix = name.partition(".")
+                own = f"{folder}/{stem}" if folder else stem
+                if own != key:
+                    yield from _sample(shard, key, parts, exclusions)
+                    key, parts = own, {}
+                if member.size <= _MAX_PICTURE_BYTES:
+                    content = tar.extractfile(member)
+                    parts[suffix.lower()] = content.read() if content is not None else b""
+                elif _is_picture(shard, member.name, exclusions):
+                    yield ShardPicture(member.name, b"", NO_METADATA, _too_large())
+        except Exception:
+            # What was read of the last picture before the end may well be all of it.
+            yield from _sample(shard, key, parts, exclusions)
+            raise
         yield from _sample(shard, key, parts, exclusions)
 
 
@@ -150,9 +177,17 @@ def _sample(
 ) -> Iterator[ShardPicture]:
     for suffix, data in parts.items():
         name = f"{key}.{suffix}"
-        if f".{suffix}" not in SUFFIXES or exclusions.decide(path_in(shard, name), is_folder=False):
-            continue
-        yield ShardPicture(name, data, _facts(parts))
+        if _is_picture(shard, name, exclusions):
+            yield ShardPicture(name, data, _facts(parts))
+
+
+def _is_picture(shard: Shard, name: str, exclusions: Exclusions) -> bool:
+    suffix = f".{name.rpartition('/')[2].partition('.')[2].lower()}"
+    return suffix in SUFFIXES and not exclusions.decide(path_in(shard, name), is_folder=False)
+
+
+def _too_large() -> ImageError:
+    return ImageError("too-large", f"it is larger than {_MAX_PICTURE_BYTES >> 20} MiB")
 
 
 def _facts(parts: dict[str, bytes]) -> ImageMetadata:
@@ -171,20 +206,32 @@ def _of_list(shard: Shard, exclusions: Exclusions) -> Iterator[ShardPicture]:
     import fsspec
     import pyarrow.parquet as pq
 
-    with fsspec.open(shard.url, "rb") as file:
-        table = pq.read_table(file).slice(shard.begin, shard.end - shard.begin)
-    columns = {name: table.column(name).to_pylist() for name in table.column_names}
-    captions = columns.get("caption") or columns.get("TEXT") or columns.get("text")
-    for row, url in enumerate(columns["url"]):
+    with fsspec.open(shard.url, "rb") as opened, pq.ParquetFile(opened) as table:
+        names = table.schema_arrow.names
+        told_by = next((name for name in _CAPTION_COLUMNS if name in names), None)
+        rows = list(_rows(table, shard, ["url", *([told_by] if told_by else [])]))
+    for row in rows:
+        url = row["url"]
         if exclusions.decide(path_in(shard, str(url)), is_folder=False):
             continue
-        caption = captions[row] if captions else None
-        metadata = metadata_of({"url": url, "caption": caption})
+        metadata = metadata_of({"url": url, "caption": row[told_by] if told_by else None})
+        data, failure = b"", None
         try:
             with fsspec.open(url, "rb") as file:
-                data = file.read(_MAX_PICTURE_BYTES)
-            yield ShardPicture(str(url), data, metadata)
+                data = file.read(_MAX_PICTURE_BYTES + 1)
+            if len(data) > _MAX_PICTURE_BYTES:
+                data, failure = b"", _too_large()
         except Exception as error:  # File systems raise many kinds; each is of one picture.
-            told = str(error).strip().splitlines() or [type(error).__name__]
-            failure = ImageError("unreadable", f"it cannot be fetched ({told[0]})")
-            yield ShardPicture(str(url), b"", metadata, failure)
+            failure = ImageError("unreadable", f"it cannot be fetched ({_line(error)})")
+        yield ShardPicture(str(url), data, metadata, failure)
+
+
+def _rows(table: Any, shard: Shard, columns: list[str]) -> Iterator[dict[str, Any]]:
+    """The shard's rows of a parquet file, of which no more is read than the groups they lie in."""
+    first = 0
+    for group in range(table.num_row_groups):
+        count = table.metadata.row_group(group).num_rows
+        begin, end = max(shard.begin - first, 0), min(shard.end - first, count)
+        if begin < end:
+            yield from table.read_row_group(group, columns).slice(begin, end - begin).to_pylist()
+        first += count

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from indexer.importing.source import ROWS_A_BATCH, ForeignBatch, unusable
+from indexer.importing.source import ROWS_A_BATCH, ForeignBatch, name_of_source, unusable
 from indexer.importing.tables import known_columns, name_column, pictures
 
 
@@ -22,7 +22,7 @@ class ClipRetrievalSource:
     model: str | None = None
 
     def __init__(self, folder: Path) -> None:
-        self.name = folder.resolve().name
+        self.name = name_of_source(folder)
         self._parts = list(_parts(folder))
         self.dim = int(np.load(self._parts[0][0], mmap_mode="r").shape[1])
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from indexer.importing.source import ForeignBatch, ForeignPicture, unusable
+from indexer.importing.source import ForeignBatch, ForeignPicture, name_of_source, unusable
 from indexer.importing.tables import known_columns, name_column, pictures
 from retrieval.vectors.faiss.foreign import ForeignIndex
 
@@ -25,7 +25,7 @@ class FaissSource:
     def __init__(self, path: Path, ids: Path | None) -> None:
         if ids is None:
             raise unusable(path, "the file that names its pictures has to be given")
-        self.name = path.resolve().stem
+        self.name = name_of_source(path)
         self._index = ForeignIndex(path)
         self._pictures = list(_named(ids))
         self.dim = self._index.dim

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from indexer.importing.source import ROWS_A_BATCH, ForeignBatch, unusable
+from indexer.importing.source import ROWS_A_BATCH, ForeignBatch, name_of_source, unusable
 from indexer.importing.tables import NAME_COLUMNS, VECTOR_COLUMNS, known_columns, pictures
 
 MODEL_KEY = b"mmsearch.model"
@@ -20,7 +20,7 @@ class ParquetSource:
     """One parquet file, or all of a folder, in the order of their names."""
 
     def __init__(self, path: Path) -> None:
-        self.name = path.resolve().stem
+        self.name = name_of_source(path)
         self._files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
         schema = pq.read_schema(self._files[0])
         self._named_by = _chosen(path, schema, NAME_COLUMNS)

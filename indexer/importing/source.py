@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +41,7 @@ class ForeignBatch:
 
 
 class Source(Protocol):
-    """What another program has left. `name` is a short one for people.
+    """What another program has left. `name` tells it from others, see `name_of_source`.
 
     `model` is the encoder that made the vectors, as `load_encoder` takes it, None where the source
     does not say; `dim` is how long the vectors are.
@@ -56,6 +58,16 @@ class Source(Protocol):
     def batches(self) -> Iterator[ForeignBatch]:
         """All its pictures, in the order of `names`."""
         ...
+
+
+def name_of_source(path: Path) -> str:
+    """A name for files of others, which those of the same name in another folder do not share.
+
+    Datasets are called alike (`image.index`, `embeddings`), and so are their pictures.
+    """
+    whole = path.resolve()
+    digest = hashlib.blake2b(os.fsencode(whole), digest_size=4).hexdigest()
+    return f"{whole.stem if whole.is_file() else whole.name}-{digest}"
 
 
 def unusable(path: Path, why: str) -> MmsearchError:

@@ -20,8 +20,9 @@ import webdataset
 pytest.importorskip("ray", reason="Ray is not installed: distributed indexing is not tried")
 
 from indexer import index_distributed, index_folders, index_shards
+from indexer.distributed import shards
 from indexer.distributed.cluster import ClusterSettings, connected
-from indexer.distributed.shards import LIST, Shard, pictures_of
+from indexer.distributed.shards import LIST, TAR, Shard, pictures_of
 from indexer.pipeline.exclude import Exclusions
 from retrieval.catalog import Catalog
 from retrieval.encoders.base import ImageEncoding, Pixels
@@ -231,8 +232,8 @@ def write_tars(folder: Path, photos: Path) -> dict[str, Path]:
     return told
 
 
-def by_place(index_dir: Path) -> dict[str, tuple[bytes, str | None]]:
-    base = index_dir / "elsewhere"
+def by_place(index_dir: Path, folder: Path = Path()) -> dict[str, tuple[bytes, str | None]]:
+    base = index_dir / "shards" / str(folder).lstrip("/")
     with Catalog.open(IndexDir(index_dir).catalog) as catalog:
         ids = catalog.item_ids().tolist()
         vectors = catalog.vectors(ids)
@@ -256,7 +257,7 @@ def test_tar_files_become_items_once_whoever_dies(
     )
     assert all(mark.exists() for mark in marks)
     assert (run.new, run.failed) == (len(told), 1)
-    found = by_place(index_dir)
+    found = by_place(index_dir, tmp_path / "tars")
     assert found.keys() == told.keys()
     names = [path.name for path in sorted(photos.iterdir())]
     for place, path in told.items():
@@ -271,9 +272,9 @@ def test_tar_files_become_items_once_whoever_dies(
     again = index_shards([str(tmp_path / "tars")], index_dir, settings=TWO, encoder=ColorEncoder())
     assert (again.new, again.encoded) == (0, 0)
     # An ordinary run neither misses nor forgets them.
-    looked = index_folders([index_dir / "elsewhere" / "00000"], index_dir, encoder=ColorEncoder())
+    looked = index_folders([index_dir / "shards"], index_dir, encoder=ColorEncoder())
     assert (looked.removed, looked.absent_roots) == (0, [])
-    assert by_place(index_dir) == found
+    assert by_place(index_dir, tmp_path / "tars") == found
 
 
 def test_a_run_over_shards_that_is_cut_off_does_the_rest_later(
@@ -303,7 +304,7 @@ def test_a_run_over_shards_takes_what_one_over_folders_does(photos: Path, tmp_pa
         path for path in told if not path.startswith("00001/00001") and not path.endswith(".png")
     }
     assert 0 < len(kept) < len(told)
-    assert by_place(index_dir).keys() == kept
+    assert by_place(index_dir, tmp_path / "tars").keys() == kept
     assert run.new == len(kept)
     with Catalog.open(IndexDir(index_dir).catalog) as catalog:
         assert catalog.vector_index_choice == "sq8"
@@ -311,6 +312,89 @@ def test_a_run_over_shards_takes_what_one_over_folders_does(photos: Path, tmp_pa
         with pytest.raises(MmsearchError):
             index_shards([str(tmp_path / "tars")], tmp_path / "none", settings=TWO, **wrong)
     assert not (tmp_path / "none").exists()
+
+
+def test_shards_that_are_called_alike_do_not_overwrite_each_other(
+    photos: Path, tmp_path: Path
+) -> None:
+    folders = [tmp_path / "ours", tmp_path / "theirs"]
+    told = [write_tars(folder, photos) for folder in folders]
+    index_dir = tmp_path / "index"
+    run = index_shards(
+        [str(folder / "00000.tar") for folder in folders],
+        index_dir, settings=TWO, encoder=ColorEncoder(),
+    )  # fmt: skip
+    expected = {
+        f"{folder.name}/{name}"
+        for folder, names in zip(folders, told, strict=True)
+        for name in names
+        if name.startswith("00000/")
+    }
+    assert by_place(index_dir, tmp_path).keys() == expected
+    assert run.new == len(expected)
+
+
+def test_a_shard_that_ends_early_costs_only_what_is_missing(photos: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "tars"
+    told = write_tars(folder, photos)
+    whole = (folder / "00000.tar").read_bytes()
+    first = Path(next(path for name, path in told.items() if name.startswith("00000/")))
+    (folder / "00000.tar").write_bytes(whole[: 512 * 10 + first.stat().st_size])
+    (folder / "00001.tar").write_bytes(b"no tar at all" * 100)
+    (folder / "00002.tar").write_bytes(b"")
+    index_dir = tmp_path / "index"
+    good = tmp_path / "00003.tar"
+    with webdataset.TarWriter(str(good), encoder=False) as tar:
+        tar.write({"__key__": "a", "jpg": first.read_bytes()})
+    sources = [str(folder), str(good)]
+    run = index_shards(sources, index_dir, settings=TWO, encoder=ColorEncoder())
+    assert run.new == 2
+    with Catalog.open(IndexDir(index_dir).catalog) as catalog:
+        failures = {one.path.name: (one.kind, one.reason) for one in catalog.failures()}
+        assert failures.keys() == {"00000.tar", "00001.tar", "00002.tar"}
+        assert {kind for kind, _ in failures.values()} == {"damaged"}
+        assert len(catalog.shards_done()) == 1
+    # Mended, they are read anew; the rest is not.
+    (folder / "00001.tar").unlink()
+    (folder / "00002.tar").unlink()
+    (folder / "00000.tar").write_bytes(whole)
+    again = index_shards(sources, index_dir, settings=TWO, encoder=ColorEncoder())
+    names = [name for name in told if name.startswith("00000/")]
+    assert again.encoded == len(names)
+    assert by_place(index_dir, tmp_path).keys() == {"00003/a.jpg", *(f"tars/{n}" for n in names)}
+    with Catalog.open(IndexDir(index_dir).catalog) as catalog:
+        assert "00000.tar" not in {one.path.name for one in catalog.failures()}
+
+
+def test_what_is_too_large_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shards, "_MAX_PICTURE_BYTES", 2**20)
+    large = tmp_path / "large.jpg"
+    large.write_bytes(b"\xff\xd8" + bytes(2**20))
+    with webdataset.TarWriter(str(tmp_path / "a.tar"), encoder=False) as tar:
+        tar.write({"__key__": "b", "jpg": large.read_bytes(), "txt": b"too large"})
+        tar.write({"__key__": "c", "png": b"small", "bin": bytes(2**20 + 1)})
+    pq.write_table(pa.table({"url": [f"file://{large}"]}), tmp_path / "list.parquet")
+    of_tar = list(pictures_of(Shard(TAR, f"file://{tmp_path}/a.tar", "mark")))
+    of_list = list(pictures_of(Shard(LIST, f"file://{tmp_path}/list.parquet", "mark", 0, 1)))
+    told = {one.name: one.failure and one.failure.kind for one in of_tar + of_list}
+    assert told == {"b.jpg": "too-large", "c.png": None, f"file://{large}": "too-large"}
+
+
+@pytest.mark.parametrize("rows_a_group", [1, 3, 10])
+def test_stretches_of_a_list_are_its_rows_in_order(tmp_path: Path, rows_a_group: int) -> None:
+    urls = [f"file://{tmp_path}/{row}.jpg" for row in range(10)]
+    for row in range(10):
+        (tmp_path / f"{row}.jpg").write_bytes(bytes([row]))
+    table = pa.table({"key": range(10), "TEXT": [f"no. {row}" for row in range(10)], "url": urls})
+    pq.write_table(table, tmp_path / "list.parquet", row_group_size=rows_a_group)
+    found = [
+        picture
+        for begin, end in ((0, 4), (4, 5), (5, 10))
+        for picture in pictures_of(Shard(LIST, f"{tmp_path}/list.parquet", "mark", begin, end))
+    ]
+    assert [picture.name for picture in found] == urls
+    assert [picture.data for picture in found] == [bytes([row]) for row in range(10)]
+    assert [picture.metadata.caption for picture in found] == [f"no. {row}" for row in range(10)]
 
 
 def test_what_is_excluded_of_a_list_is_not_fetched(tmp_path: Path) -> None:

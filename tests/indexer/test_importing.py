@@ -23,6 +23,7 @@ from indexer import (
     remove_folder,
 )
 from indexer.importing.models import encoder_name
+from indexer.importing.source import name_of_source
 from indexer.maintenance.check_files import check_files
 from indexer.report import SilentProgress
 from retrieval import SearchEngine
@@ -77,7 +78,7 @@ def test_clip_retrievals_folders_are_read_with_captions_sizes_and_addresses(
     report = import_vectors(source, tmp_path / "index", encoder=ColorEncoder())
     assert (report.here, report.elsewhere, report.likeness) == (0, 7, None)
     found = stored(tmp_path / "index")
-    base = tmp_path / "index" / "elsewhere" / "laion"
+    base = tmp_path / "index" / "elsewhere" / name_of_source(source)
     item, _ = found[base / "000000000"]
     assert (item.metadata.caption, item.width_px, item.height_px) == ("a red bicycle", 640, 480)
     assert item.metadata.url == "https://example.org/0.jpg"
@@ -88,6 +89,20 @@ def test_clip_retrievals_folders_are_read_with_captions_sizes_and_addresses(
     # Again: the same items, not twice as many.
     again = import_vectors(source, tmp_path / "index", encoder=ColorEncoder())
     assert again.elsewhere == 7 and len(stored(tmp_path / "index")) == 7
+
+
+def test_datasets_that_are_called_alike_do_not_overwrite_each_other(tmp_path: Path) -> None:
+    vectors = made_up(6)
+    for place, owner in enumerate(("ours", "theirs")):
+        names = {"image_path": [f"00000000{row}" for row in range(3)]}
+        (tmp_path / owner).mkdir()
+        source = write_clip_retrieval(
+            tmp_path / owner / "embeddings", [(vectors[3 * place :][:3], names)]
+        )
+        import_vectors(source, tmp_path / "index", encoder=ColorEncoder())
+    found = [vector for _, vector in stored(tmp_path / "index").values()]
+    assert len(found) == 6
+    assert all(min(np.abs(one - vector).max() for vector in found) < 1e-3 for one in vectors)
 
 
 def test_pictures_that_are_here_are_items_like_any_other_and_are_not_encoded(
@@ -211,7 +226,7 @@ def test_a_faiss_index_is_read_with_the_names_of_its_pictures(
     index_dir = tmp_path / "index"
     import_vectors(tmp_path / "image.index", index_dir, ids=tmp_path / ids, encoder=ColorEncoder())
     found = stored(index_dir)
-    base = index_dir / "elsewhere" / "image"
+    base = index_dir / "elsewhere" / name_of_source(tmp_path / "image.index")
     cosines = [float(found[base / name][1] @ vectors[row]) for row, name in enumerate(names)]
     assert len(found) == 300
     assert min(cosines) > (0.999 if "PCA" not in factory else 0.5)

@@ -15,7 +15,7 @@ from starlette.responses import StreamingResponse
 
 from retrieval.catalog import Catalog
 from retrieval.errors import IndexMissingError, MmsearchError
-from retrieval.paths import expanded
+from retrieval.paths import absolute, expanded
 from web.api.service_of import Serving, require_local
 from web.safety.answers import JSONAnswer
 from web.service import Service
@@ -102,7 +102,7 @@ def folders(
 ) -> JSONAnswer:
     """The folders in a folder of this machine, for choosing one."""
     require_local(request)
-    folder = checked_path(path) if path else Path.home()
+    folder = checked_path(path) if path else _home()
     try:
         found = sorted(
             entry.name
@@ -113,6 +113,12 @@ def folders(
         raise MmsearchError(f"{folder} cannot be read ({error.strerror}).") from error
     parent = None if folder.parent == folder else str(folder.parent)
     return JSONAnswer({"path": str(folder), "parent": parent, "folders": found})
+
+
+def _home() -> Path:
+    """The folder to begin at; a service's user may have none of its own."""
+    home = absolute("~")
+    return home if home.is_dir() else Path(home.anchor)
 
 
 @router.get("/events", response_class=StreamingResponse)
