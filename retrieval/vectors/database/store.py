@@ -12,7 +12,9 @@ from __future__ import annotations
 import json
 import logging
 import secrets
-from collections.abc import Iterable
+import threading
+import time
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Self
@@ -22,7 +24,7 @@ import numpy as np
 from retrieval.catalog.sqlite.quick_reader import QuickReader
 from retrieval.encoders.base import Vectors
 from retrieval.errors import IndexMissingError, VectorStoreError
-from retrieval.vectors.base import Halves, Ids, IndexDefects, StoreFacts
+from retrieval.vectors.base import Halves, Ids, IndexDefects, StoreFacts, VectorIndex
 from retrieval.vectors.choice import StoreChoice
 from retrieval.vectors.database.base import VectorDatabase
 from retrieval.vectors.faiss.overlay import OverlayIndex
@@ -35,6 +37,7 @@ logger = logging.getLogger(__name__)
 
 # So many vectors are searched in memory where the database is not to be had; more would not fit.
 LARGEST_WITHOUT = 2_000_000
+RETRY_S = 30.0
 _STATE = "_state"
 
 
@@ -83,11 +86,24 @@ class StoreState:
 
 
 class TableIndex:
-    """A table of a database that is searched (a `VectorIndex`)."""
+    """A table of a database that is searched (a `VectorIndex`). Thread-safe.
 
-    def __init__(self, database: VectorDatabase, state: StoreState) -> None:
+    Where the database fails, `make_spare` gives an index in memory, which answers until the
+    database is tried again, `RETRY_S` seconds later.
+    """
+
+    def __init__(
+        self,
+        database: VectorDatabase,
+        state: StoreState,
+        make_spare: Callable[[str], VectorIndex],
+    ) -> None:
         self._database = database
         self._state = state
+        self._make_spare = make_spare
+        self._spare: VectorIndex | None = None
+        self._tried_again_at = 0.0
+        self._lock = threading.Lock()
 
     @property
     def dim(self) -> int:
@@ -102,7 +118,28 @@ class TableIndex:
     def search(
         self, queries: Vectors, k: int, *, within: Ids | None = None, without: Ids | None = None
     ) -> tuple[Vectors, Ids]:
-        """The k nearest of each query, (q, dim); see `VectorIndex.search`."""
+        """The k nearest of each query, (q, dim); see `VectorIndex.search`.
+
+        Raises VectorStoreError where the database fails and its vectors are too many for memory.
+        """
+        spare = self._spare
+        if spare is None or time.monotonic() >= self._tried_again_at:
+            try:
+                return self._search_table(queries, k, within, without)
+            except VectorStoreError as error:
+                spare = self._done_without(error)
+        return spare.search(queries, k, within=within, without=without)
+
+    def _done_without(self, error: VectorStoreError) -> VectorIndex:
+        with self._lock:
+            if self._spare is None:
+                self._spare = self._make_spare(str(error).rstrip("."))
+            self._tried_again_at = time.monotonic() + RETRY_S
+            return self._spare
+
+    def _search_table(
+        self, queries: Vectors, k: int, within: Ids | None, without: Ids | None
+    ) -> tuple[Vectors, Ids]:
         if within is not None and without is not None:
             within, without = within[~np.isin(within, without, assume_unique=True)], None
         if not k or not len(queries) or (within is not None and not len(within)):
@@ -173,7 +210,11 @@ class DatabaseStore:
             state, reason = None, str(error).rstrip(".")
         if state is None:
             return DatabaseSnapshot(self._do_without(catalog, reason), None, self)
-        index = OverlayIndex(TableIndex(self._database, state))
+
+        def make_spare(reason: str) -> VectorIndex:
+            return self._do_without(catalog, reason).index
+
+        index = OverlayIndex(TableIndex(self._database, state, make_spare))
         shown = OverlaySnapshot(index, state.generation).caught_up(catalog)
         return DatabaseSnapshot(shown, state, self)
 
@@ -210,6 +251,9 @@ class DatabaseStore:
             choice, former = choice.afresh(), None
             catalog.note_vector_store(choice.text)
         choice = self._begin(catalog, former.stamp if former else None)
+        # Nothing has changed, but readers look for another copy where they see a new generation.
+        with catalog.transaction():
+            pass
         table = f"{choice.name}_{secrets.token_hex(4)}"
         self._database.create(table, encoder.dim)
         with catalog.changes_since(0) as (generation, _removed, chunks):

@@ -228,6 +228,53 @@ def test_a_copy_that_is_lost_is_done_without_and_made_again(
     answers_rightly(followed)
 
 
+def test_a_reader_goes_on_where_the_copy_is_made_again_beneath_it(in_database: Followed) -> None:
+    in_database.add(40)
+    in_database.store.refresh(in_database.catalog)
+    snapshot = in_database.store.load(in_database.catalog)
+    for _ in range(3):
+        in_database.store.rebuild(in_database.catalog)
+    snapshot = snapshot.caught_up(in_database.catalog)
+    assert snapshot.index.pending == 0  # type: ignore[attr-defined]
+    assert recall(snapshot.index, in_database.catalog, QUESTIONS) >= LEAST_RECALL
+
+
+def test_a_reader_goes_on_while_its_database_fails(
+    in_database: Followed, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    followed = in_database
+    first = followed.add(40)
+    followed.store.refresh(followed.catalog)
+    snapshot = followed.store.load(followed.catalog)
+    followed.remove(first[:5])
+    followed.add(10, root=1)
+    snapshot = snapshot.caught_up(followed.catalog)
+    assert isinstance(followed.store, DatabaseStore)
+    database, asked = followed.store._database, []
+
+    def fails(*_arguments: object, **_options: object) -> None:
+        asked.append(None)
+        raise VectorStoreError("The vector store does not answer.")
+
+    monkeypatch.setattr(database, "search", fails)
+    for within in (None, followed.ids()[::2]):
+        found = recall(snapshot.index, followed.catalog, QUESTIONS, within=within)
+        assert found >= LEAST_RECALL
+    assert [record.message for record in caplog.records] == [
+        "The vector store does not answer: its vectors are searched in memory instead."
+    ]
+    assert len(asked) == 1, "a database that fails is not asked again at once"
+    monkeypatch.undo()
+    monkeypatch.setattr("time.monotonic", lambda: float("inf"))
+    calls = []
+    search = database.search
+    monkeypatch.setattr(
+        database, "search", lambda *some, **more: calls.append(1) or search(*some, **more)
+    )
+    assert recall(snapshot.index, followed.catalog, QUESTIONS) >= LEAST_RECALL
+    assert calls, "a database that is back is asked again"
+
+
 def test_too_many_pictures_are_not_searched_without_their_store(
     in_database: Followed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
