@@ -178,10 +178,10 @@ def test_a_run_that_is_killed_is_ended_by_the_next(
     tars = tmp_path / "tars"
     told = write_tars(tars, photos)
     killed(index_shards, tars, tmp_path / "shards")
-    before = len(by_place(tmp_path / "shards"))
+    before = len(by_place(tmp_path / "shards", tars))
     assert 0 < before < len(told)
     index_shards([str(tars)], tmp_path / "shards", settings=TWO, encoder=ColorEncoder())
-    assert by_place(tmp_path / "shards").keys() == told.keys()
+    assert by_place(tmp_path / "shards", tars).keys() == told.keys()
 
 
 def test_a_worker_with_another_model_is_refused(library: Path, tmp_path: Path) -> None:
@@ -232,7 +232,7 @@ def write_tars(folder: Path, photos: Path) -> dict[str, Path]:
     return told
 
 
-def by_place(index_dir: Path, folder: Path = Path()) -> dict[str, tuple[bytes, str | None]]:
+def by_place(index_dir: Path, folder: Path) -> dict[str, tuple[bytes, str | None]]:
     base = index_dir / "shards" / str(folder).lstrip("/")
     with Catalog.open(IndexDir(index_dir).catalog) as catalog:
         ids = catalog.item_ids().tolist()
@@ -290,7 +290,7 @@ def test_a_run_over_shards_that_is_cut_off_does_the_rest_later(
     )  # fmt: skip
     assert first.interrupted and 0 < first.new < len(told)
     second = index_shards([str(tmp_path / "tars")], index_dir, settings=TWO, encoder=ColorEncoder())
-    assert first.new + second.new == len(told) == len(by_place(index_dir))
+    assert first.new + second.new == len(told) == len(by_place(index_dir, tmp_path))
 
 
 def test_a_run_over_shards_takes_what_one_over_folders_does(photos: Path, tmp_path: Path) -> None:
@@ -426,7 +426,7 @@ def test_lists_are_fetched_from_where_they_say(photos: Path, tmp_path: Path) -> 
         )  # fmt: skip
         server.shutdown()
     assert (run.new, run.failed) == (4, 1)
-    found = by_place(tmp_path / "index")
+    found = by_place(tmp_path / "index", Path())
     assert [place.rpartition("/")[2] for place in sorted(found)] == [path.name for path in paths]
     with Catalog.open(IndexDir(tmp_path / "index").catalog) as catalog:
         (failure,) = catalog.failures()
