@@ -43,6 +43,12 @@ class MmsearchError(Exception):
         return _remade, (type(self), self.args, self.__dict__)
 
 
+def first_line(error: BaseException) -> str:
+    """What another library's error says, shortened to its first line; its kind if it is mute."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
 def _remade(
     kind: type[MmsearchError], arguments: tuple[Any, ...], state: dict[str, Any]
 ) -> MmsearchError:

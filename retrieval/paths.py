@@ -26,6 +26,12 @@ def absolute(path: str | os.PathLike[str]) -> Path:
     return Path(os.path.abspath(expanded(path)))  # noqa: PTH100
 
 
+def relative_path(address: str) -> str:
+    """A path or an address of elsewhere as a relative path with /, which leads nowhere upwards."""
+    parts = [part for part in address.split("/") if part not in ("", ".", "..")]
+    return "/".join(parts) or "unnamed"
+
+
 def show_path(path: Path) -> str:
     """The path relative to the working folder where that is shorter, safe to print.
 

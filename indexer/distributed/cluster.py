@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from retrieval.encoders.requirements import require_packages
-from retrieval.errors import MmsearchError
+from retrieval.errors import MmsearchError, first_line
 
 # The address that stands for a cluster of this machine's own.
 LOCAL = "local"
@@ -65,9 +65,8 @@ def connected(settings: ClusterSettings) -> Iterator[Any]:
     try:
         ray.init(**options)
     except Exception as error:  # Ray raises many kinds.
-        first = str(error).strip().splitlines() or [type(error).__name__]
         raise MmsearchError(
-            f"The Ray cluster at {settings.address} cannot be reached ({first[0]}).",
+            f"The Ray cluster at {settings.address} cannot be reached ({first_line(error)}).",
             code="no-cluster",
             address=settings.address,
         ) from error

@@ -77,30 +77,33 @@ class ShardWorker:
         """The pictures of a shard, encoded."""
         part = EncodedPart(shard)
         waiting: list[tuple[ShardPicture, DecodedImage]] = []
-        pictures = pictures_of(shard, self._exclusions)
-        while True:
-            try:
-                picture = next(pictures, None)
-            except ImageError as failure:
-                part.failure = failure
-                break
-            if picture is None:
-                break
-            try:
-                if picture.failure is not None:
-                    raise picture.failure
-                waiting.append((picture, self._decoders.decode(picture.data, self._preprocessing)))
-            except ImageError as failure:
-                part.failures.append((picture.name, failure.kind, failure.reason))
-            if len(waiting) == _BATCH:
-                self._encode(part, waiting)
-                waiting = []
-            if len(part.added) + len(part.failures) >= _PART:
-                yield part
-                part = EncodedPart(shard)
+        try:
+            for picture in pictures_of(shard, self._exclusions):
+                self._take(part, picture, waiting)
+                if len(waiting) == _BATCH:
+                    self._encode(part, waiting)
+                    waiting = []
+                if len(part.added) + len(part.failures) >= _PART:
+                    yield part
+                    part = EncodedPart(shard)
+        except ImageError as failure:
+            part.failure = failure
         self._encode(part, waiting)
         part.is_last = True
         yield part
+
+    def _take(
+        self,
+        part: EncodedPart,
+        picture: ShardPicture,
+        waiting: list[tuple[ShardPicture, DecodedImage]],
+    ) -> None:
+        try:
+            if picture.failure is not None:
+                raise picture.failure
+            waiting.append((picture, self._decoders.decode(picture.data, self._preprocessing)))
+        except ImageError as failure:
+            part.failures.append((picture.name, failure.kind, failure.reason))
 
     @property
     def _preprocessing(self) -> Any:

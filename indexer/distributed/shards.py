@@ -17,10 +17,10 @@ from typing import Any
 from indexer.importing.tables import metadata_of
 from indexer.pipeline.exclude import Exclusions
 from retrieval.encoders.requirements import require_packages
-from retrieval.errors import ImageError, MmsearchError
+from retrieval.errors import ImageError, MmsearchError, first_line
 from retrieval.images.decode import SUFFIXES
 from retrieval.images.facts import NO_METADATA, ImageMetadata
-from retrieval.paths import expanded
+from retrieval.paths import expanded, relative_path
 
 ROWS_A_SHARD = 1000
 TAR, LIST = "tar", "list"
@@ -41,9 +41,7 @@ class Shard:
     @property
     def name(self) -> str:
         """Its address as a relative path, which no other shard has."""
-        scheme, _, path = self.url.rpartition("://")
-        told = [*([scheme] if scheme not in ("", "file") else []), *path.split("/")]
-        return "/".join(part.replace(":", "") for part in told if part not in ("", ".", ".."))
+        return relative_path(self.url.removeprefix("file://").replace(":", ""))
 
     @property
     def folder(self) -> str:
@@ -106,21 +104,16 @@ def pictures_of(shard: Shard, exclusions: Exclusions | None = None) -> Iterator[
     try:
         yield from pictures(shard, exclusions or Exclusions())
     except (tarfile.TarError, EOFError, zlib.error, ValueError) as error:
-        raise ImageError("damaged", f"it cannot be read any further ({_line(error)})") from error
+        raise ImageError(
+            "damaged", f"it cannot be read any further ({first_line(error)})"
+        ) from error
     except Exception as error:  # File systems raise many kinds.
-        raise ImageError("unreadable", f"it cannot be fetched ({_line(error)})") from error
-
-
-def _line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+        raise ImageError("unreadable", f"it cannot be fetched ({first_line(error)})") from error
 
 
 def path_in(shard: Shard, name: str) -> str:
     """The path within the shard's folder: of a list, the address without its scheme."""
-    told = name.split("://", 1)[-1] if shard.kind == LIST else name
-    parts = [part for part in told.split("/") if part not in ("", ".", "..")]
-    return "/".join(parts) or "unnamed"
+    return relative_path(name.split("://", 1)[-1] if shard.kind == LIST else name)
 
 
 def _shards_of(fs: Any, path: str) -> list[Shard]:
@@ -154,15 +147,13 @@ def _of_tar(shard: Shard, exclusions: Exclusions) -> Iterator[ShardPicture]:
             for member in tar:
                 if not member.isfile():
                     continue
-                folder, _, name = member.name.rpartition("/")
-                stem, _, suffix = name.partition(".")
-                own = f"{folder}/{stem}" if folder else stem
+                own, suffix = _key_of(member.name)
                 if own != key:
                     yield from _sample(shard, key, parts, exclusions)
                     key, parts = own, {}
                 if member.size <= _MAX_PICTURE_BYTES:
                     content = tar.extractfile(member)
-                    parts[suffix.lower()] = content.read() if content is not None else b""
+                    parts[suffix] = content.read() if content is not None else b""
                 elif _is_picture(shard, member.name, exclusions):
                     yield ShardPicture(member.name, b"", NO_METADATA, _too_large())
         except Exception:
@@ -181,9 +172,17 @@ def _sample(
             yield ShardPicture(name, data, _facts(parts))
 
 
+def _key_of(name: str) -> tuple[str, str]:
+    """The key that a picture shares with what stands beside it, and the suffix, in lower case."""
+    folder, slash, file = name.rpartition("/")
+    stem, _, suffix = file.partition(".")
+    return folder + slash + stem, suffix.lower()
+
+
 def _is_picture(shard: Shard, name: str, exclusions: Exclusions) -> bool:
-    suffix = f".{name.rpartition('/')[2].partition('.')[2].lower()}"
-    return suffix in SUFFIXES and not exclusions.decide(path_in(shard, name), is_folder=False)
+    return f".{_key_of(name)[1]}" in SUFFIXES and not exclusions.decide(
+        path_in(shard, name), is_folder=False
+    )
 
 
 def _too_large() -> ImageError:
@@ -222,7 +221,7 @@ def _of_list(shard: Shard, exclusions: Exclusions) -> Iterator[ShardPicture]:
             if len(data) > _MAX_PICTURE_BYTES:
                 data, failure = b"", _too_large()
         except Exception as error:  # File systems raise many kinds; each is of one picture.
-            failure = ImageError("unreadable", f"it cannot be fetched ({_line(error)})")
+            failure = ImageError("unreadable", f"it cannot be fetched ({first_line(error)})")
         yield ShardPicture(str(url), data, metadata, failure)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from indexer.importing.source import ForeignPicture
 from retrieval.catalog import Catalog
+from retrieval.paths import relative_path
 
 _FOLDER = "elsewhere"
 
@@ -37,8 +38,7 @@ class Places:
         name = picture.name.split("://", 1)[-1]
         if self.prefix and name.startswith(self.prefix):
             name = name[len(self.prefix) :]
-        parts = [part for part in name.split("/") if part not in ("", ".", "..")]
-        return "/".join(parts) or "unnamed"
+        return relative_path(name)
 
 
 def find_places(

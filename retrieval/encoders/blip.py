@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.errors import UnknownModelError
+from retrieval.errors import UnknownModelError, first_line
 from retrieval.images.preprocess import Preprocessing
 
 if TYPE_CHECKING:
@@ -44,10 +44,9 @@ class LoadedBlip:
             self.tokenizer: Any = transformers.AutoTokenizer.from_pretrained(source)
             self.model: Any = getattr(transformers, class_name).from_pretrained(source)
         except Exception as error:  # transformers and the hub raise many kinds.
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise UnknownModelError(
-                f"The weights of {source} cannot be had ({reason}): check the network, or give a "
-                "folder that holds them, as blip:FOLDER."
+                f"The weights of {source} cannot be had ({first_line(error)}): check the network, "
+                "or give a folder that holds them, as blip:FOLDER."
             ) from error
         self.model.eval()
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -19,7 +19,7 @@ from retrieval.arguments import check_texts
 from retrieval.encoders.base import ImageEncoding, Pixels, TextEncoding
 from retrieval.encoders.requirements import require_packages
 from retrieval.encoders.space import EmbeddingSpace
-from retrieval.errors import UnknownModelError
+from retrieval.errors import UnknownModelError, first_line
 from retrieval.images.preprocess import Preprocessing
 from retrieval.paths import expanded
 
@@ -128,7 +128,7 @@ class LoadedOpenClip:
             self.tokenizer: Any = open_clip.get_tokenizer(model_name)
         except Exception as error:  # open_clip and the hub raise many kinds.
             raise UnknownModelError(
-                f"The weights of {name} cannot be had ({_first_line(error)}): check the network, "
+                f"The weights of {name} cannot be had ({first_line(error)}): check the network, "
                 "or give a checkpoint on disk as NAME/FILE."
             ) from error
         self.model_config: dict[str, Any] = open_clip.get_model_config(model_name)
@@ -200,7 +200,3 @@ def _preprocessing(name: str, config: dict[str, Any]) -> Preprocessing:
 
 def _as_vectors(features: torch.Tensor) -> np.ndarray:
     return np.ascontiguousarray(features.float().cpu().numpy())
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

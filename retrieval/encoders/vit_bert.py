@@ -25,7 +25,7 @@ from retrieval.arguments import check_pixels, check_texts
 from retrieval.encoders.base import ImageEncoding, Pixels, TextEncoding
 from retrieval.encoders.requirements import require_packages
 from retrieval.encoders.space import EmbeddingSpace
-from retrieval.errors import UnknownModelError
+from retrieval.errors import UnknownModelError, first_line
 from retrieval.images.preprocess import Interpolation, Preprocessing
 
 if TYPE_CHECKING:
@@ -160,10 +160,9 @@ class LoadedVitBert:
                 self.tokenizer: Any = _load_tokenizer(source)
                 found = _read_preprocessing(tower)
         except Exception as error:  # transformers and the hub raise many kinds.
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise UnknownModelError(
-                f"The weights of {PREFIX}{source} cannot be had ({reason}): check the network, or "
-                "give a folder that holds them."
+                f"The weights of {PREFIX}{source} cannot be had ({first_line(error)}): check the "
+                "network, or give a folder that holds them."
             ) from error
         if tower != source:
             logger.warning(

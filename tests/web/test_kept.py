@@ -70,6 +70,16 @@ def test_a_path_that_is_not_there_is_told(client: TestClient, tmp_path: Path) ->
     assert client.post("/api/indexing", json={"paths": ["relative"]}).status_code == 400
 
 
+def test_the_choice_of_a_folder_begins_somewhere_for_users_without_a_home(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for home, expected in ((tmp_path, tmp_path), (tmp_path / "none", Path(tmp_path.anchor))):
+        monkeypatch.setenv("HOME", str(home))
+        answer = client.get("/api/folders")
+        assert answer.status_code == 200
+        assert answer.json()["path"] == str(expected)
+
+
 def test_on_another_host_only_allowed_folders_are_indexed(tmp_path: Path, folder: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()

@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 # So many vectors are searched in memory where the database is not to be had; more would not fit.
 LARGEST_WITHOUT = 2_000_000
-RETRY_S = 30.0
+_RETRY_S = 30.0
 _STATE = "_state"
 
 
@@ -89,7 +89,7 @@ class TableIndex:
     """A table of a database that is searched (a `VectorIndex`). Thread-safe.
 
     Where the database fails, `make_spare` gives an index in memory, which answers until the
-    database is tried again, `RETRY_S` seconds later.
+    database is tried again, `_RETRY_S` seconds later.
     """
 
     def __init__(
@@ -127,14 +127,14 @@ class TableIndex:
             try:
                 return self._search_table(queries, k, within, without)
             except VectorStoreError as error:
-                spare = self._done_without(error)
+                spare = self._spare_after(error)
         return spare.search(queries, k, within=within, without=without)
 
-    def _done_without(self, error: VectorStoreError) -> VectorIndex:
+    def _spare_after(self, error: VectorStoreError) -> VectorIndex:
         with self._lock:
             if self._spare is None:
                 self._spare = self._make_spare(str(error).rstrip("."))
-            self._tried_again_at = time.monotonic() + RETRY_S
+            self._tried_again_at = time.monotonic() + _RETRY_S
             return self._spare
 
     def _search_table(

@@ -189,7 +189,7 @@ def test_a_decompression_bomb_is_refused_by_the_size_that_it_declares() -> None:
     with pytest.raises(ImageError, match="50000 × 50000") as caught:
         decode(_png_header(50_000, 50_000), SQUASH)
     assert caught.value.kind == "too-large"
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 1
     assert _peak_mib() - before < 50
 
 

@@ -52,7 +52,7 @@ def check(found: ImageMetadata) -> None:
     assert found.orientation is None or 1 <= found.orientation <= 8
 
 
-@settings(max_examples=1500, deadline=5000, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=1500, deadline=1000, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_damaged_files_are_read_as_far_as_they_go(data: st.DataObject) -> None:
     whole = bytearray(data.draw(st.sampled_from(SAMPLES)))
@@ -63,13 +63,13 @@ def test_damaged_files_are_read_as_far_as_they_go(data: st.DataObject) -> None:
     check(read_metadata(bytes(whole[:kept])))
 
 
-@settings(max_examples=500, deadline=5000)
+@settings(max_examples=500, deadline=1000)
 @given(head=st.sampled_from(HEADS), rest=st.binary(max_size=400), beside=st.binary(max_size=100))
 def test_random_bytes_are_read(head: bytes, rest: bytes, beside: bytes) -> None:
     check(read_metadata(head + rest, beside))
 
 
-@settings(max_examples=300, deadline=5000)
+@settings(max_examples=300, deadline=1000)
 @given(data=st.data())
 def test_damaged_packets_are_read(data: st.DataObject) -> None:
     whole = bytearray(PACKET)
@@ -163,8 +163,7 @@ def test_hostile_files_take_neither_time_nor_memory(kind: str) -> None:
     started = time.process_time()
     check(read_metadata(data))
     took_s = time.process_time() - started
-    # Each takes less than one on an idle machine, and there are slower ones.
-    assert took_s < 4
+    assert took_s < 2
     gc.collect()
     tracemalloc.start()
     read_metadata(data)

@@ -7,9 +7,9 @@ snapshots that were taken at any time.
 
 from __future__ import annotations
 
-import itertools
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +25,8 @@ from hypothesis.stateful import (
 
 from retrieval.vectors.base import Snapshot
 from retrieval.vectors.choice import FAISS
-from retrieval.vectors.database.store import DatabaseStore
 from tests.retrieval.vectors.followed import Followed, recall, unit_vectors
-from tests.retrieval.vectors.test_stores import LEAST_RECALL, CutOffError
+from tests.retrieval.vectors.test_stores import LEAST_RECALL, CutOffError, halting_at
 
 QUESTIONS = unit_vectors(5, 42)
 CALLS = ("put", "remove", "settle", "write_state", "create", "drop")
@@ -79,21 +78,8 @@ class Histories(RuleBasedStateMachine):
     @precondition(lambda self: self.address != FAISS)
     def writing_is_cut_off(self, call: str, after: int, is_rebuilt: bool) -> None:
         store = self.followed.store
-        assert isinstance(store, DatabaseStore)
-        whole, left = getattr(store._database, call), itertools.count(after, -1)
-
-        def halting(*arguments: object) -> object:
-            if next(left) <= 0:
-                raise CutOffError
-            return whole(*arguments)
-
-        setattr(store._database, call, halting)
-        try:
+        with suppress(CutOffError), halting_at(store, call, after):
             (store.rebuild if is_rebuilt else store.refresh)(self.followed.catalog)
-        except CutOffError:
-            pass
-        finally:
-            delattr(store._database, call)
 
     @rule()
     def another_process_opens_the_store(self) -> None:

@@ -133,8 +133,8 @@ class CutOffError(Exception):
 
 
 @contextmanager
-def cut_off(store: object, call: str, after: int) -> Iterator[None]:
-    """The process ends at a call to the database, once it has made that call `after` times."""
+def halting_at(store: object, call: str, after: int) -> Iterator[None]:
+    """A call to the database raises CutOffError, once it has been made `after` times."""
     assert isinstance(store, DatabaseStore)
     database = store._database
     whole, left = getattr(database, call), [after]
@@ -147,10 +147,16 @@ def cut_off(store: object, call: str, after: int) -> Iterator[None]:
 
     setattr(database, call, halting)
     try:
-        with pytest.raises(CutOffError):
-            yield
+        yield
     finally:
         delattr(database, call)
+
+
+@contextmanager
+def cut_off(store: object, call: str, after: int) -> Iterator[None]:
+    """The process ends at a call to the database, once it has made that call `after` times."""
+    with halting_at(store, call, after), pytest.raises(CutOffError):
+        yield
 
 
 @pytest.mark.parametrize("call", ["put", "remove", "settle", "write_state"])
