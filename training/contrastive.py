@@ -12,6 +12,7 @@ import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,6 +31,7 @@ from training.losses import (
     word_patch_loss,
 )
 from training.precision import half_where_fast
+from training.resume import TrainingState, random_state, set_random_state
 from training.targets import absent_words, matching_targets, soft_targets, stem_sets
 from training.text_pretraining import cosine
 from training.towers import Towers
@@ -95,19 +97,22 @@ Report = Callable[[int, float, float, Towers], None]
 
 
 def train_contrastive(
-    towers: Towers, material: Material, settings: ContrastiveSettings, seed: int, report: Report
+    towers: Towers,
+    material: Material,
+    settings: ContrastiveSettings,
+    seed: int,
+    report: Report,
+    kept: TrainingState | None = None,
 ) -> Towers:
-    """Train in place; returns the exponential average of the weights.
+    """Train in place, on from what is `kept`; returns the exponential average of the weights.
 
     `report` is called after each epoch with its number, the share done, its mean loss and the
     average.
     """
-    course = _Course(towers, material, settings, seed)
-    epoch = 0
+    course = _Course(towers, material, settings, seed, kept or TrainingState())
     while not course.is_done():
         loss = course.run_epoch()
-        epoch += 1
-        report(epoch, course.share(), loss, course.average.eval())
+        report(course.epochs, course.share(), loss, course.average.eval())
     return course.average.eval()
 
 
@@ -115,7 +120,12 @@ class _Course:
     """A training under way."""
 
     def __init__(
-        self, towers: Towers, material: Material, settings: ContrastiveSettings, seed: int
+        self,
+        towers: Towers,
+        material: Material,
+        settings: ContrastiveSettings,
+        seed: int,
+        kept: TrainingState,
     ) -> None:
         self.towers = towers.to(memory_format=settings.memory_format)
         self.average = copy.deepcopy(towers)
@@ -129,47 +139,79 @@ class _Course:
         self.size = min(settings.batch_size, len(material.learnt))
         self.an_epoch = max(1, len(material.learnt) // self.size)
         self.planned = max(1, round(settings.epochs * self.an_epoch))
-        self.done = 0
-        self.started = time.monotonic()
+        self.done, self.epochs = 0, 0
+        self.losses: list[float] = []
+        self.kept, self.spent_s = kept, 0.0
         self.captions_of = material.corpus.captions.of_each(len(material.pictures))
         self.questions_of = material.corpus.questions.of_each(len(material.corpus.captions))
         self.twin_of = material.corpus.twins.of_each(len(material.corpus.captions))
         self.unseen_of = material.corpus.unseen.groups()
         self.relatives = _relatives(material, self.captions_of, settings.pool)
+        state = kept.load()
+        if state is not None:
+            self._restore(state)
+        self.started = time.monotonic()
 
     def share(self) -> float:
         """How much of the training is done, by steps or by the clock, in [0, 1]."""
         by_steps = self.done / self.planned
         if self.settings.minutes is None:
             return min(1.0, by_steps)
-        spent = (time.monotonic() - self.started) / 60.0
-        return min(1.0, max(by_steps, spent / self.settings.minutes))
+        return min(1.0, max(by_steps, self._elapsed_s / 60.0 / self.settings.minutes))
 
     def is_done(self) -> bool:
         """Whether it is over."""
         return self.share() >= 1.0
 
     def run_epoch(self) -> float:
-        """As many steps as show each picture about once; the mean loss."""
+        """As many steps as show each picture about once; the mean loss.
+
+        An epoch that was cut off in its midst is brought to its end.
+        """
         self.towers.train()
-        losses = []
-        for _ in range(self.an_epoch):
-            if self.is_done():
-                break
-            factor = cosine(self.share(), self.settings.warm_up)
-            for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
-                group["lr"] = rate * factor
-            loss = self._loss(self._draw())
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(self.towers.parameters(), 1.0)
-            self.optimizer.step()
-            self.done += 1
-            # The first steps' weights are far off, so that the average forgets them sooner.
-            decay = min(self.settings.average_decay, self.done / (9 + self.done))
-            update_average(self.average, self.towers, decay)
-            losses.append(loss.detach())
-        return float(torch.stack(losses).mean()) if losses else float("nan")
+        while len(self.losses) < self.an_epoch and not self.is_done():
+            self._step()
+            if self.kept.is_due:
+                self.kept.save(self._state())
+        losses, self.losses = self.losses, []
+        self.epochs += 1
+        return float(np.mean(losses)) if losses else float("nan")
+
+    def _step(self) -> None:
+        factor = cosine(self.share(), self.settings.warm_up)
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate * factor
+        loss = self._loss(self._draw())
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.towers.parameters(), 1.0)
+        self.optimizer.step()
+        self.done += 1
+        # The first steps' weights are far off, so that the average forgets them sooner.
+        decay = min(self.settings.average_decay, self.done / (9 + self.done))
+        update_average(self.average, self.towers, decay)
+        self.losses.append(float(loss.detach()))
+
+    @property
+    def _elapsed_s(self) -> float:
+        """Seconds of training, those before it was cut off included."""
+        return self.spent_s + time.monotonic() - self.started
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "towers": self.towers.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "random": random_state(self.rng, self.device),
+            "progress": (self.done, self.epochs, self.losses, self._elapsed_s),
+        }
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self.towers.load_state_dict(state["towers"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        set_random_state(state["random"], self.rng, self.device)
+        self.done, self.epochs, self.losses, self.spent_s = state["progress"]
 
     def _draw(self) -> Integers:
         """Different pictures, rows of `learnt`: families of look-alikes among any others."""

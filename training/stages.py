@@ -17,6 +17,7 @@ from training.contrastive import Material, train_contrastive
 from training.corpus import Corpus, Integers, prepare, read_corpus, read_pictures
 from training.efficientnet import load_lite
 from training.recipe import Recipe
+from training.resume import TrainingState
 from training.sentences import minilm_folder
 from training.sources import general_texts, is_well_told, read_sources, unseen_captions
 from training.text_encoder import TextEncoder, load_minilm
@@ -77,8 +78,12 @@ def train_towers(
     seed: int,
     device: torch.device,
     minutes: float | None = None,
+    save_every_s: float = 300.0,
 ) -> list[float]:
-    """Stage 2; returns the mean loss of each epoch, nothing where it is done."""
+    """Stage 2; returns the mean loss of each epoch that it ran, nothing where it is done.
+
+    A run that was cut off goes on where it last saved its state.
+    """
     if (out / "done").exists():
         return []
     say = _clock()
@@ -91,6 +96,8 @@ def train_towers(
         load_weights(module, corpus_folder, name)
     towers.to(device)
     general = teach(towers.text.encoder, corpus.general, device)
+    texts = TrainingState(out / "texts-state.pt", save_every_s)
+    course = TrainingState(out / "towers-state.pt", save_every_s)
     pretrain(
         towers.text.encoder,
         corpus,
@@ -98,6 +105,7 @@ def train_towers(
         recipe.pretraining,
         seed,
         lambda step, loss: say(f"texts, step {step}: loss {loss:.3f}"),
+        texts,
     )
     material = _material(corpus, corpus_folder, towers.text.encoder, general, device)
     held = material.pictures[len(material.learnt) :]
@@ -121,9 +129,11 @@ def train_towers(
             file.write(json.dumps(line) + "\n")
 
     settings = replace(recipe.contrastive, minutes=minutes or recipe.contrastive.minutes)
-    average = train_contrastive(towers, material, settings, seed, report)
+    average = train_contrastive(towers, material, settings, seed, report, course)
     save_weights(average, out, "towers")
     (out / "done").touch()
+    for state in (texts, course):
+        state.forget()
     return losses
 
 

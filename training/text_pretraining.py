@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from training.corpus import Corpus, Integers, Texts
 from training.losses import agreement_loss, group_loss
 from training.precision import half_where_fast
+from training.resume import TrainingState, random_state, set_random_state
 from training.text_encoder import TextEncoder, mean_over_words
 
 
@@ -61,18 +62,30 @@ def pretrain(
     settings: TextPretraining,
     seed: int,
     report: Callable[[int, float], None],
+    kept: TrainingState | None = None,
 ) -> None:
-    """Train in place. `general_teacher` (n, width): the start's vectors of `corpus.general`."""
+    """Train in place, on from what is `kept`, which holds the end as well.
+
+    `general_teacher` (n, width): the start's vectors of `corpus.general`.
+    """
     if settings.steps == 0:
         return
+    kept = kept or TrainingState()
     rng = np.random.default_rng(seed)
     device = general_teacher.device
     members = _members(corpus)
     optimizer = torch.optim.AdamW(
         encoder.parameters(), lr=settings.rate, weight_decay=settings.weight_decay
     )
+    first = 0
+    state = kept.load()
+    if state is not None:
+        encoder.load_state_dict(state["encoder"])
+        optimizer.load_state_dict(state["optimizer"])
+        set_random_state(state["random"], rng, device)
+        first = int(state["steps"])
     encoder.train()
-    for step in range(settings.steps):
+    for step in range(first, settings.steps):
         for group in optimizer.param_groups:
             group["lr"] = settings.rate * cosine(step / settings.steps, 0.05)
         rows, groups = _draw(members, settings.groups, rng)
@@ -92,6 +105,15 @@ def pretrain(
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
         optimizer.step()
+        if kept.is_due or step == settings.steps - 1:
+            kept.save(
+                {
+                    "encoder": encoder.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "random": random_state(rng, device),
+                    "steps": step + 1,
+                }
+            )
         if step % 100 == 0 or step == settings.steps - 1:
             report(step, float(loss.detach()))
 
