@@ -27,6 +27,8 @@ from retrieval.vectors.database.base import INDEXED_FROM
 # So many vectors are compared one by one in less time than the graph takes to meet as many.
 _SCANNED_WHOLE = 20_000
 _LINKS, _BUILD_BEAM, _BEAM, _LARGEST_BEAM = 16, 64, 200, 1_000
+# Of larger tables a beam of that width would miss the more the larger they are.
+_BEAM_SERVES = 100_000
 _STATES = "mmsearch_states"
 _CONNECTIONS = 8
 _TIMEOUT_S = 10.0
@@ -154,8 +156,7 @@ class PgvectorDatabase:
             condition = "WHERE id <> ALL(%(without)s)"
         asked = _on(statement, table, condition=sql.SQL(condition))
         with self._asking() as connection:
-            beam = min(max(_BEAM, k), _LARGEST_BEAM)
-            connection.execute(_on("SET LOCAL hnsw.ef_search = {beam}", "", beam=sql.Literal(beam)))
+            set_beam(connection, table, k)
             for row, query in enumerate(queries):
                 found = connection.execute(asked, {**values, "query": HalfVector(query)}).fetchall()
                 ids[row, : len(found)] = [id_ for id_, _ in found]
@@ -252,6 +253,19 @@ class PgvectorDatabase:
                     open=True,
                 )
             return self._pool
+
+
+def set_beam(connection: psycopg.Connection[Any], table: str, k: int) -> None:
+    """How many vectors the graph's walk keeps in view for k answers, until the transaction ends.
+
+    It grows with the square root of what the server knows of the table's size.
+    """
+    row = connection.execute(
+        "SELECT reltuples FROM pg_class WHERE oid = to_regclass(%s)", [table]
+    ).fetchone()
+    count = max(0.0, row[0]) if row else 0.0
+    beam = min(max(round(_BEAM * max(1.0, count / _BEAM_SERVES) ** 0.5), k), _LARGEST_BEAM)
+    connection.execute("SELECT set_config('hnsw.ef_search', %s, true)", [str(beam)])
 
 
 def _prepare(connection: psycopg.Connection[Any]) -> None:
