@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from retrieval.errors import MmsearchError, first_line
 
 # The address that stands for a cluster of this machine's own.
 LOCAL = "local"
+_NAMED_ERROR = re.compile(r"^(?!ray\.)(?:\w+\.)*\w*(?:Error|Exception): (.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -85,3 +87,17 @@ def count_workers(ray: Any, settings: ClusterSettings) -> int:
             f"The Ray cluster at {settings.address} has no {resource}.", code="no-cluster"
         )
     return settings.workers or there
+
+
+def worker_error(error: Exception) -> MmsearchError:
+    """What a worker failed of, from what Ray raised for it.
+
+    Where Ray gives a worker's error as text alone, its last line of the form `KindError: what`
+    tells; where there is none, as when a worker was killed, the first line does.
+    """
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, MmsearchError):
+        return cause
+    named = _NAMED_ERROR.findall(str(error))
+    told = named[-1] if named else first_line(cause or error)
+    return MmsearchError(f"The workers cannot encode ({told}).", code="no-cluster")

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from indexer.distributed.cluster import ClusterSettings, count_workers
+from indexer.distributed.cluster import ClusterSettings, count_workers, worker_error
 from indexer.pipeline.encode import EncodedBatch
 from indexer.pipeline.read import LoadedFile
 from retrieval.encoders.base import Encoder, ImageEncoding, Pixels
 from retrieval.encoders.registry import load_encoder
 from retrieval.encoders.space import EmbeddingSpace
-from retrieval.errors import EncoderMismatchError, MmsearchError
+from retrieval.errors import EncoderMismatchError
 from retrieval.images.preprocess import Preprocessing
 
 # So many batches a worker are under way, so that none waits for the next.
@@ -119,11 +119,5 @@ class RayEncoding:
         try:
             encoding: ImageEncoding = self._ray.get(sent)
         except self._ray.exceptions.RayError as error:
-            cause = getattr(error, "cause", None)
-            if isinstance(cause, MmsearchError):
-                raise cause from error
-            told = str(cause or error).strip().splitlines() or [type(error).__name__]
-            raise MmsearchError(
-                f"The workers cannot encode ({told[0]}).", code="no-cluster"
-            ) from error
+            raise worker_error(error) from error
         return replace(batch, encoding=encoding)

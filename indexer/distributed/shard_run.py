@@ -14,7 +14,12 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from indexer.distributed.cluster import ClusterSettings, connected, count_workers
+from indexer.distributed.cluster import (
+    ClusterSettings,
+    connected,
+    count_workers,
+    worker_error,
+)
 from indexer.distributed.shard_worker import EncodedPart, ShardWorker
 from indexer.distributed.shards import Shard, find_shards, path_in
 from indexer.pipeline.choices import VectorChoices
@@ -22,7 +27,6 @@ from indexer.pipeline.exclude import check_patterns
 from indexer.report import IndexReport, Progress, SilentProgress
 from retrieval.catalog import FileFacts
 from retrieval.encoders.base import Encoder
-from retrieval.errors import MmsearchError
 from retrieval.index import Index
 
 _FOLDER = "shards"
@@ -114,13 +118,7 @@ def _encoded(
         for row in parts.iter_rows():
             yield pickle.loads(row["part"])
     except ray.exceptions.RayError as error:
-        cause = getattr(error, "cause", None)
-        if isinstance(cause, MmsearchError):
-            raise cause from error
-        told = str(cause or error).strip().splitlines() or [type(error).__name__]
-        raise MmsearchError(
-            f"The workers cannot encode ({told[-1]}).", code="no-cluster"
-        ) from error
+        raise worker_error(error) from error
 
 
 class _ShardRun:
@@ -133,7 +131,7 @@ class _ShardRun:
 
     def left(self, shards: Sequence[Shard]) -> list[Shard]:
         """Those that are not done yet."""
-        done = set(self._catalog.shards_done())
+        done = self._catalog.shards_done()
         return [shard for shard in shards if shard.mark not in done]
 
     def write_all(self, parts: Iterator[EncodedPart], shards: int) -> None:
@@ -180,7 +178,7 @@ class _ShardRun:
                 )
             if part.is_last and part.failure is None:
                 change.forget_failures(root.id, [shard.name])
-                change.set_shards_done([*self._catalog.shards_done(), shard.mark])
+                change.note_shard_done(shard.mark)
         if encoding is not None and encoding.patch_tokens is not None:
             self._index.patch_tokens.put(ids, encoding.patch_tokens[places])
         self.report.new += len(ids)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,6 @@ from retrieval.encoders.base import Encoder, ImageEncoding
 from retrieval.errors import ImageError
 from retrieval.images.decode import DecodedImage
 from retrieval.images.decoder_pool import DecoderPool
-from retrieval.images.facts import ImageMetadata
 
 _BATCH = 32
 # So many pictures go back to the writer at once, with their vectors and tokens.
@@ -117,20 +116,10 @@ class ShardWorker:
         )
         for picture, image in waiting:
             content = hashlib.blake2b(picture.data, digest_size=CONTENT_HASH_BYTES).digest()
-            facts = _together(image.metadata, picture.metadata)
+            facts = image.metadata.completed_by(picture.metadata)
             part.added.append(
                 (
                     FileFacts(picture.name, len(picture.data), 0, content),
                     [ItemFacts(image.width_px, image.height_px, facts)],
                 )
             )
-
-
-def _together(own: ImageMetadata, beside: ImageMetadata) -> ImageMetadata:
-    """What a file says of itself, and what stood beside it."""
-    missing = {
-        fact.name: getattr(beside, fact.name)
-        for fact in fields(ImageMetadata)
-        if getattr(own, fact.name) in (None, ()) and getattr(beside, fact.name) not in (None, ())
-    }
-    return replace(own, **missing)

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,6 @@ from retrieval.catalog.records import CONTENT_HASH_BYTES
 from retrieval.encoders.base import Encoder, ImageEncoding, Vectors
 from retrieval.errors import EncoderMismatchError, MmsearchError
 from retrieval.images.decoder_pool import DecoderPool
-from retrieval.images.facts import ImageMetadata
 from retrieval.index import Index
 from retrieval.paths import absolute
 from retrieval.storage.index_dir import resolve_index_dir
@@ -277,25 +276,10 @@ def _encoded(
             rows += [row] * len(file.items)
         theirs = batch.pictures[row].metadata
         items = tuple(
-            replace(item, metadata=_together(item.metadata, theirs)) for item in file.items
+            replace(item, metadata=item.metadata.completed_by(theirs)) for item in file.items
         )
         told.append(replace(file, items=items))
     return EncodedBatch(told, ImageEncoding(vectors[rows]) if rows else None, first_row)
-
-
-def _together(own: ImageMetadata, theirs: ImageMetadata) -> ImageMetadata:
-    """What a file says of itself, and what the source knows beyond it."""
-    missing = {
-        fact.name: getattr(theirs, fact.name)
-        for fact in fields(ImageMetadata)
-        if getattr(own, fact.name) in (None, ())
-        and getattr(theirs, fact.name) not in (None, ())
-        # How this file's pixels lie is its own business.
-        and fact.name not in ("orientation", "latitude", "longitude", "altitude_m")
-    }
-    if own.latitude is None and theirs.latitude is not None:
-        missing |= {"latitude": theirs.latitude, "longitude": theirs.longitude}
-    return replace(own, **missing)
 
 
 def _file_facts(picture: ForeignPicture, source: str, places: Places) -> FileFacts:

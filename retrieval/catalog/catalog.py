@@ -30,7 +30,7 @@ from retrieval.catalog.transaction import (
     ELSEWHERE,
     PATCH_TOKENS,
     REMOVED,
-    SHARDS,
+    SHARD_DONE,
     VECTOR_STORE,
     WriteTransaction,
     put_info,
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 _QUICKLY_CHECKED_BYTES = 64 * 2**20
 _CHECKED_FOR_S = 24 * 3600
 _CHECKED_AT = "checked_at"
+# Where the marks of shards stood as one list before each had a row of its own.
+_SHARDS_DONE_ONCE = "shards"
 
 
 class Catalog(ItemReading, EmbeddingReading, ContentReading, SavedSearches, MarkReading):
@@ -239,9 +241,14 @@ class Catalog(ItemReading, EmbeddingReading, ContentReading, SavedSearches, Mark
         """Roots of imported pictures, as paths: their files need not be on this machine."""
         return self._paths(ELSEWHERE)
 
-    def shards_done(self) -> list[str]:
-        """The marks of shards that are in the index as a whole, in the order they were done."""
-        return self._texts(SHARDS)
+    def shards_done(self) -> set[str]:
+        """The marks of shards that are in the index as a whole."""
+        with self._reading() as connection:
+            keys = connection.execute(
+                select(info.c.key).where(info.c.key.startswith(SHARD_DONE, autoescape=True))
+            ).scalars()
+            done = {key.removeprefix(SHARD_DONE) for key in keys}
+        return done | set(self._texts(_SHARDS_DONE_ONCE))
 
     # -- whether it is sound ------------------------------------------------------------------
 

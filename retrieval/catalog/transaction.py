@@ -69,7 +69,8 @@ REMOVED = "removed"
 ELSEWHERE = "elsewhere"
 # In `info`: where the vectors are searched, unless that is in files of the index folder.
 VECTOR_STORE = "vector_store"
-SHARDS = "shards"
+# Of shards that are in the index as a whole: a row of `info` each, with the shard's mark behind it.
+SHARD_DONE = "shard done: "
 
 
 class WriteTransaction:
@@ -188,9 +189,9 @@ class WriteTransaction:
         """Remember which roots hold pictures whose files need not be on this machine."""
         self._put_info(ELSEWHERE, json.dumps([str(folder) for folder in folders]))
 
-    def set_shards_done(self, marks: Sequence[str]) -> None:
-        """Remember which shards, by their marks, are in the index as a whole."""
-        self._put_info(SHARDS, json.dumps(list(marks)))
+    def note_shard_done(self, mark: str) -> None:
+        """Remember that a shard, by its mark, is in the index as a whole."""
+        self._put_info(SHARD_DONE + mark, "")
 
     def set_vector_index_choice(self, choice: str) -> None:
         """Keep which kind of vector index its owner wants, see `retrieval.vectors.faiss.kinds`."""

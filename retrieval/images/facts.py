@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from enum import IntEnum
 from typing import Any, Self
+
+_POSITION = ("latitude", "longitude", "altitude_m")
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,19 @@ class ImageMetadata:
     copyright: str | None = None
     software: str | None = None
     url: str | None = None
+
+    def completed_by(self, other: ImageMetadata) -> ImageMetadata:
+        """These facts, and of what they leave open what another source knows of the picture.
+
+        A position is taken as a whole. How the file's pixels lie is the file's own business.
+        """
+        own = {"orientation"} | (set() if self.latitude is None else set(_POSITION))
+        missing = {
+            fact.name: getattr(other, fact.name)
+            for fact in fields(self)
+            if fact.name not in own and getattr(self, fact.name) in (None, ())
+        }
+        return replace(self, **missing)
 
     def to_json(self) -> dict[str, Any]:
         """What is known, by name, as JSON takes it: times as ISO 8601."""

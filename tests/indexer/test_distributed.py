@@ -25,6 +25,7 @@ from indexer.distributed.cluster import ClusterSettings, connected
 from indexer.distributed.shards import LIST, TAR, Shard, pictures_of
 from indexer.pipeline.exclude import Exclusions
 from retrieval.catalog import Catalog
+from retrieval.catalog.transaction import put_info
 from retrieval.encoders.base import ImageEncoding, Pixels
 from retrieval.errors import EncoderMismatchError, MmsearchError
 from retrieval.storage.index_dir import IndexDir
@@ -291,6 +292,29 @@ def test_a_run_over_shards_that_is_cut_off_does_the_rest_later(
     assert first.interrupted and 0 < first.new < len(told)
     second = index_shards([str(tmp_path / "tars")], index_dir, settings=TWO, encoder=ColorEncoder())
     assert first.new + second.new == len(told) == len(by_place(index_dir, tmp_path))
+
+
+def test_what_a_worker_fails_of_over_shards_is_told_in_its_own_words(
+    photos: Path, tmp_path: Path
+) -> None:
+    class Failing(ColorEncoder):
+        def encode_images(self, pixels: Pixels) -> ImageEncoding:
+            raise ValueError("the colours have run out\nsomewhere")
+
+    write_tars(tmp_path / "tars", photos)
+    with pytest.raises(MmsearchError) as told:
+        index_shards([str(tmp_path / "tars")], tmp_path / "index", settings=TWO, encoder=Failing())
+    assert str(told.value) == "The workers cannot encode (the colours have run out)."
+
+
+def test_shards_that_an_older_catalogue_lists_as_done_stay_done(tmp_path: Path) -> None:
+    with Catalog.create(IndexDir(tmp_path).catalog) as catalog:
+        with catalog.transaction() as change:
+            put_info(change._connection, "shards", json.dumps(["a.tar 1", "b%.tar 2"]))
+        with catalog.transaction() as change:
+            change.note_shard_done("c_.tar 3")
+            change.note_shard_done("c_.tar 3")
+        assert catalog.shards_done() == {"a.tar 1", "b%.tar 2", "c_.tar 3"}
 
 
 def test_a_run_over_shards_takes_what_one_over_folders_does(photos: Path, tmp_path: Path) -> None:
