@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 if TYPE_CHECKING:
     from retrieval.search.engine import SearchEngine
     from web.client.client import Client
+
+T = TypeVar("T")
 
 # Keys of a context's `meta`: the session's engine, and a list that takes the paths of answers.
 _META_KEY = "mmsearch.engine"
@@ -29,23 +31,29 @@ def opened_engine(ctx: click.Context) -> Iterator[SearchEngine]:
         yield engine
 
 
-@contextmanager
-def asked_engine(ctx: click.Context, *, may_be_remote: bool) -> Iterator[SearchEngine | Client]:
-    """As `opened_engine`; a server of the index that runs on this machine is asked in its place.
+def ask_engine(
+    ctx: click.Context, ask: Callable[[SearchEngine | Client], T], *, may_be_remote: bool
+) -> T:
+    """What `ask` gets of an engine; a server of the index that runs on this machine is one.
 
-    It answers the same, and need not load a model first.
+    It answers the same, and need not load a model first. What it does not take, as a question of
+    more letters than it allows to anyone, is asked again of an engine of our own.
     """
-    if may_be_remote and ctx.meta.get(_META_KEY) is None and _can_be_served():
-        from retrieval.storage.index_dir import resolve_index_dir
-        from web.client.running import running_client
-
-        client = running_client(resolve_index_dir(ctx.obj))
-        if client is not None:
-            with client:
-                yield client
-            return
+    client = _running_client(ctx) if may_be_remote else None
+    if client is not None:
+        with client, suppress(ValueError):
+            return ask(client)
     with opened_engine(ctx) as engine:
-        yield engine
+        return ask(engine)
+
+
+def _running_client(ctx: click.Context) -> Client | None:
+    if ctx.meta.get(_META_KEY) is not None or not _can_be_served():
+        return None
+    from retrieval.storage.index_dir import resolve_index_dir
+    from web.client.running import running_client
+
+    return running_client(resolve_index_dir(ctx.obj))
 
 
 def _can_be_served() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,24 @@ from typing import Any
 import click
 
 from retrieval.encoders.precision import PRECISIONS
+
+
+class Number(click.FloatRange):
+    """A number in a range, which NaN is not: it is neither below nor above anything."""
+
+    def _describe_range(self) -> str:
+        """The range as help shows it; nothing where there is none."""
+        return "" if self.min is None and self.max is None else super()._describe_range()
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """As `click.FloatRange`."""
+        found: float = super().convert(value, param, ctx)
+        if math.isnan(found):
+            self.fail(f"{value!r} is no number.", param, ctx)
+        return found
+
 
 model_option = click.option(
     "--model", metavar="NAME", help="The model of a new index; see `mmsearch models`."

@@ -51,6 +51,8 @@ def read_question(
     if filter_text is not None:
         own = parse_filter(filter_text)
         parsed = ParsedQuestion(parsed.words, own if parsed.filter is None else parsed.filter & own)
+    if parsed.words:
+        _check_words(parsed.words)
     if pictures and not parsed.words:
         return pictures[0], parsed
     if not words and parsed.filter is None:
@@ -72,8 +74,26 @@ def composed(question: str | Path, pictures: Sequence[Path], unwanted: Sequence[
     for words in unwanted:
         if not words.strip():
             raise click.UsageError("--not is empty: say what is not to be seen.")
+        check_utf8(words, "--not")
         query = query.minus(words)
     return query
+
+
+def _check_words(text: str) -> None:
+    from retrieval.arguments import check_words
+
+    try:
+        check_words(text)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def check_utf8(text: str, what: str = "The question") -> None:
+    """Raise click.UsageError for words whose bytes are no UTF-8, as a terminal in Latin-1 sends."""
+    from retrieval.utf8 import is_utf8
+
+    if not is_utf8(text):
+        raise click.UsageError(f"{what} is not UTF-8.")
 
 
 def _with_quotes(word: str, *, alone: bool) -> str:

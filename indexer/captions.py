@@ -17,11 +17,15 @@ from indexer.sidecars import SidecarError, remove_from_sidecar, write_sidecar
 from retrieval.captioning.base import Caption, Captioner, PictureToCaption
 from retrieval.captioning.registry import COMPACT, load_captioner
 from retrieval.catalog.records import Item
+from retrieval.errors import MmsearchError
 from retrieval.index import Index
+from retrieval.paths import absolute
 
 _BATCH_SIZE = 32
 # A picture as it was described: where it is, and what was said.
 Described = Callable[[Path, str], None]
+# A picture whose side-car stays as it is, and why.
+Left = Callable[[Path, str], None]
 
 
 @dataclass
@@ -62,7 +66,8 @@ def caption_pictures(
     done, so that a run that is cut off goes on where it was. `described` is told of each caption.
     Setting `stop` ends the run after the batch at hand.
 
-    Raises IndexMissingError where there is no index, IndexBusyError while another process writes,
+    Raises MmsearchError where nothing below one of `folders` is indexed, IndexMissingError where
+    there is no index, IndexBusyError while another process writes,
     UnknownModelError where the captioner cannot be had or does not suit the index.
     """
     progress = progress or SilentProgress()
@@ -101,23 +106,35 @@ def remove_captions(
     folders: Sequence[str | os.PathLike[str]] | None = None,
     model: str | None = None,
     sidecars: bool = False,
+    left: Left | None = None,
 ) -> int:
     """Forget what a model wrote, or all models; returns how many captions there were.
 
-    Captions in the files stay. `sidecars` takes them out of XMP side-cars as well. Raises
-    IndexMissingError, IndexBusyError, SidecarError.
+    Captions in the files stay. `sidecars` takes them out of XMP side-cars as well, also of those
+    of pictures without any here: what could not be taken out once can be in another run.
+    `left` is told of each side-car that stays as it is, and why; all else is done. Raises
+    MmsearchError where nothing below one of `folders` is indexed, IndexMissingError,
+    IndexBusyError, and, at the very end, the first SidecarError where `left` is None.
     """
+    refused: list[SidecarError] = []
     with Index.writing(index_dir) as index:
         ids = None if folders is None else _within(index, folders).tolist()
         if sidecars:
             everywhere = index.catalog.item_ids().tolist() if ids is None else ids
             for path in _paths(index, everywhere):
-                remove_from_sidecar(path)
+                try:
+                    remove_from_sidecar(path)
+                except SidecarError as error:
+                    refused.append(error)
+                    if left is not None:
+                        left(path, str(error))
         with index.catalog.transaction() as change:
             gone = change.remove_captions(model, ids)
         if index.catalog.encoder is not None:
             index.refresh_vectors()
-        return gone
+    if refused and left is None:
+        raise refused[0]
+    return gone
 
 
 def count_captions(index_dir: str | os.PathLike[str] | None = None) -> dict[str, int]:
@@ -129,8 +146,13 @@ def count_captions(index_dir: str | os.PathLike[str] | None = None) -> dict[str,
 def _within(index: Index, folders: Sequence[str | os.PathLike[str]] | None) -> NDArray[np.int64]:
     if folders is None:
         return index.catalog.item_ids()
-    found = [index.catalog.ids_within(Path(folder).absolute()) for folder in folders]
-    return np.unique(np.concatenate([np.empty(0, np.int64), *found]))
+    found = [np.empty(0, np.int64)]
+    for folder in map(absolute, folders):
+        ids = index.catalog.ids_within(folder)
+        if not len(ids):
+            raise MmsearchError(f"No picture below {folder} is indexed: check the folder's name.")
+        found.append(ids)
+    return np.unique(np.concatenate(found))
 
 
 def _restore_tokens(index: Index, due: NDArray[np.int64]) -> None:

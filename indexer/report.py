@@ -13,7 +13,8 @@ class IndexReport:
 
     `absent_roots` are folders, roots or inside of one, whose disk seems not to be there; their
     pictures were kept. `encoded` is
-    how many pictures went through the encoder: copies and moved files do not.
+    how many pictures went through the encoder: copies and moved files do not. A long video of which
+    a run that was interrupted kept a part is new or changed.
     """
 
     new: int = 0

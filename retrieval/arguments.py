@@ -10,6 +10,8 @@ from numbers import Integral, Real
 
 import numpy as np
 
+from retrieval.utf8 import is_utf8
+
 
 def check_query(query: object) -> None:
     """Raise TypeError unless it is words, a path, a picture or a vector.
@@ -30,10 +32,13 @@ def check_query(query: object) -> None:
 
 
 def check_words(text: object) -> None:
-    """Raise TypeError unless it is a str, ValueError where it holds no words."""
+    """Raise TypeError unless it is a str, ValueError where it is empty or no UTF-8."""
     if not isinstance(text, str):
         raise TypeError(f"A text is a str, not {type(text).__name__}.")
-    if not text.strip():
+    if not is_utf8(text):
+        raise ValueError("The question is not UTF-8.")
+    # A space without width comes along unseen when text is copied from a page.
+    if not any(letter.isprintable() and not letter.isspace() for letter in text):
         raise ValueError("The question is empty: describe what the picture should show.")
 
 

@@ -51,3 +51,13 @@ def _printable(character: str) -> str:
     if "\udc80" <= character <= "\udcff":
         return f"\\x{ord(character) - 0xDC00:02x}"
     return character if character.isprintable() else character.encode("unicode_escape").decode()
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there. Unlike `Path.is_dir` it bears names that are too long for one."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is there, whatever its name, as `is_folder`."""
+    return os.path.isfile(path)  # noqa: PTH113

@@ -27,6 +27,7 @@ from web.api import (
 )
 from web.api import zip as archives
 from web.api.service_of import Serving
+from web.head import AnswerHead
 from web.safety.errors import add_handlers, error_answer
 from web.safety.guard import Guard, same, set_cookie
 from web.safety.limits import LimitRequests
@@ -97,6 +98,7 @@ def create_app(settings: ServeSettings, service: Service | None = None) -> FastA
     app.include_router(health.router)
     add_handlers(app)
     app.mount("/", _Page(directory=PAGE, html=True, check_dir=False), name="page")
+    app.add_middleware(AnswerHead)
     app.add_middleware(LimitRequests, limits=settings.limits)
     app.add_middleware(Guard, settings=settings)
     # The last one added is the outermost.

@@ -21,9 +21,14 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 
 
 def file_answer(
-    service: Service, item_id: int, headers: Headers, *, download: bool = False
+    service: Service,
+    item_id: int,
+    headers: Headers,
+    *,
+    download: bool = False,
+    without_body: bool = False,
 ) -> Response:
-    """The file of an item. Raises MmsearchError as `Pictures.open`."""
+    """The file of an item, or its headers alone. Raises MmsearchError as `Pictures.open`."""
     with ExitStack() as stack:
         original, file = stack.enter_context(service.pictures.open(service.engine, item_id))
         media_type = media_type_of(file.read(256), original.path)
@@ -53,6 +58,12 @@ def file_answer(
                     return Response(status_code=416, headers=answer_headers)
                 answer_headers["content-range"] = f"bytes {start}-{end - 1}/{size}"
         answer_headers["content-length"] = str(end - start)
+        if without_body:
+            return Response(
+                status_code=status,
+                media_type=media_type or "application/octet-stream",
+                headers=answer_headers,
+            )
         file.seek(start)
         return StreamingResponse(
             _blocks(file, end - start, stack.pop_all()),

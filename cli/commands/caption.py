@@ -55,7 +55,7 @@ def command(
     answers, and their words help to find pictures. Only pictures are described that the model has
     not described yet. Stopped in the middle, it goes on when it is run again.
 
-    Exits with 1 where some pictures could not be described.
+    Exits with 1 where some pictures could not be described, or a side-car stays as it is.
     """
     if everything == bool(folders):
         raise click.UsageError("Give folders to describe the pictures of, or --all.")
@@ -95,12 +95,22 @@ def _remove(
 ) -> int:
     from indexer import remove_captions
 
-    gone = remove_captions(index_dir, folders=folders or None, model=model, sidecars=sidecars)
+    left: list[tuple[Path, str]] = []
+    gone = remove_captions(
+        index_dir,
+        folders=folders or None,
+        model=model,
+        sidecars=sidecars,
+        left=lambda path, reason: left.append((path, reason)),
+    )
     if as_json:
-        write_json({"removed": gone})
+        write_json({"removed": gone, "left": _left_record(left)})
     else:
         click.echo(f"{count(gone, 'caption')} forgotten.")
-    return 0
+        _print_left(left)
+        if left:
+            click.echo("Mend or move them, and run this again: it looks at them anew.", err=True)
+    return int(bool(left))
 
 
 def _record(report: CaptionReport, captions: list[tuple[Path, str]]) -> dict[str, object]:
@@ -111,8 +121,12 @@ def _record(report: CaptionReport, captions: list[tuple[Path, str]]) -> dict[str
         "sidecars": report.sidecars,
         "interrupted": report.interrupted,
         "captions": [{"path": str(path), "text": text} for path, text in captions],
-        "left": [{"path": str(path), "reason": reason} for path, reason in report.left],
+        "left": _left_record(report.left),
     }
+
+
+def _left_record(left: list[tuple[Path, str]]) -> list[dict[str, str]]:
+    return [{"path": str(path), "reason": reason} for path, reason in left]
 
 
 def _print(report: CaptionReport) -> None:
@@ -124,7 +138,11 @@ def _print(report: CaptionReport) -> None:
     click.echo("; ".join(parts) + ".")
     if report.interrupted:
         click.echo("Interrupted: the next run goes on.", err=True)
-    for path, reason in report.left[:_SHOWN]:
+    _print_left(report.left)
+
+
+def _print_left(left: list[tuple[Path, str]]) -> None:
+    for path, reason in left[:_SHOWN]:
         click.echo(f"{show_path(path)}: {reason}", err=True)
-    if len(report.left) > _SHOWN:
-        click.echo(f"and {len(report.left) - _SHOWN:,} more", err=True)
+    if len(left) > _SHOWN:
+        click.echo(f"and {len(left) - _SHOWN:,} more", err=True)

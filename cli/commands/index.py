@@ -144,7 +144,8 @@ def summary_lines(summary: IndexReport) -> list[str]:
     """What a run did, as lines for a person."""
     parts = counted(summary, "new", "changed", "moved", "removed", "unchanged", "failed")
     done = "Interrupted; what was done is kept" if summary.interrupted else "Indexed"
-    lines = [f"{done}: {', '.join(parts) or 'no images found'} ({summary.elapsed_s:.1f} s)."]
+    nothing = "nothing so far" if summary.interrupted else "no images found"
+    lines = [f"{done}: {', '.join(parts) or nothing} ({summary.elapsed_s:.1f} s)."]
     lines += [
         f"Not there at present, its pictures are kept: {show_path(root)}"
         for root in summary.absent_roots

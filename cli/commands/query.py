@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.conditions import asks_for_times, tell_of_marks, tell_of_undated, with_options
-from cli.engine import FOUND, asked_engine
+from cli.engine import FOUND, ask_engine
 from cli.exit_codes import NOTHING_FOUND
 from cli.many_questions import Asking, answer_questions
+from cli.options import Number
 from cli.output.options import Output, output_options
 from cli.output.records import hit_record
 from cli.question import QuestionCommand, composed, read_question
@@ -20,7 +21,11 @@ from cli.restriction import paging_options, restriction_options
 
 if TYPE_CHECKING:
     from retrieval.search.compose import Fusion
+    from retrieval.search.engine import SearchEngine
+    from retrieval.search.explain import Explanation
+    from retrieval.search.hit import Hit
     from retrieval.search.question import Match
+    from web.client.client import Client
 
 
 # What a server gives at once.
@@ -69,7 +74,7 @@ LARGEST_ANSWER = 500
 @restriction_options
 @click.option(
     "--min-score",
-    type=float,
+    type=Number(),
     metavar="X",
     help="Leave out pictures whose similarity, a cosine, is below X.",
 )
@@ -96,7 +101,7 @@ LARGEST_ANSWER = 500
 @click.option(
     "--lambda",
     "balance",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     metavar="X",
     help="With --diverse: how much the scores count, from 1, the usual order, to 0.  [default: "
     "0.7]",
@@ -190,7 +195,8 @@ def command(
     if match == "words" and pictures:
         raise click.UsageError("--match words asks with words alone, without a picture.")
     is_usual = max(limit, candidates) <= LARGEST_ANSWER
-    with asked_engine(ctx, may_be_remote=use_server and is_usual) as engine:
+
+    def ask(engine: SearchEngine | Client) -> tuple[list[Hit], list[Explanation | None]]:
         if question is None and parsed.filter is not None:
             hits = engine.browse(
                 with_options(parsed.filter, within, after, before), limit, offset=offset
@@ -219,10 +225,15 @@ def command(
                 feedback=None if unmarked else "kept",
             )
         answers = output.sorted(hits)
-        explanations = engine.explain_many(answers) if output.with_places else [None] * len(answers)
+        explanations: list[Explanation | None] = [None] * len(answers)
+        if output.with_places:
+            explanations = engine.explain_many(answers)
         if after is not None or before is not None or asks_for_times(parsed.filter):
             tell_of_undated(engine.count_undated())
+        return answers, explanations
+
+    answers, explanations = ask_engine(ctx, ask, may_be_remote=use_server and is_usual)
     ctx.meta.get(FOUND, []).extend(hit.path for hit in answers)
     output.write(answers, explanations, question or " ".join(words), relevant=relevant)
-    if not hits:
+    if not answers:
         ctx.exit(NOTHING_FOUND)

@@ -40,10 +40,16 @@ def summary_lines(summary: RepairSummary) -> list[str]:
     """What was saved and what was lost, as lines for a person."""
     if summary.was_sound:
         return [f"The catalogue is sound, with {count(summary.saved_pictures, 'picture')}."]
-    lines = [
-        f"Saved {count(summary.saved_pictures, 'picture')} in "
-        f"{count(summary.saved_folders, 'folder')}, lost {summary.lost_pictures:,}."
-    ]
+    if not summary.saved_folders and not summary.lost_pictures:
+        lines = [
+            "Nothing of the catalogue could be read: bring back a backup with `mmsearch restore`, "
+            "or index your folders again with `mmsearch index FOLDER`."
+        ]
+    else:
+        lines = [
+            f"Saved {count(summary.saved_pictures, 'picture')} in "
+            f"{count(summary.saved_folders, 'folder')}, lost {summary.lost_pictures:,}."
+        ]
     if summary.lost_pictures:
         lines.append("`mmsearch index` without a path finds again what was lost.")
     lines += [

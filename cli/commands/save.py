@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cli.question import with_negations
+from cli.question import check_utf8, with_negations
 
 
 @click.command(
@@ -27,6 +27,7 @@ def command(ctx: click.Context, replace: bool, name: str, question: tuple[str, .
 
     if not name.strip():
         raise click.UsageError("The name is empty.")
+    check_utf8(name, "The name")
     text, options = read(ctx, with_negations(question))
     save_search(name, text, options, ctx.obj, replace=replace)
     click.echo(f"Saved {name!r}.", err=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.exit_codes import NOTHING_FOUND
+from cli.options import Number
 from cli.output.answers import print_answers
 from cli.output.terminal import write_json, write_raw_path
 from cli.restriction import paging_options, restrictable
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 @paging_options
 @restrictable
 @click.option(
-    "--min-score", type=float, metavar="X", help="Leave out pictures whose cosine is below X."
+    "--min-score", type=Number(), metavar="X", help="Leave out pictures whose cosine is below X."
 )
 @click.option("--diverse", is_flag=True, help="Choose pictures that also differ from one another.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list, as `query --json` does.")

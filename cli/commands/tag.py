@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli.options import Number
 from cli.output.terminal import count, write_json
 from cli.restriction import restrictable
 from retrieval.paths import show_path
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Say what would be tagged, and change nothing.")
 @click.option(
     "--threshold",
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     metavar="X",
     help="By how many standard deviations a label has to stand out; more is stricter.  "
     "[default: 3.0]",

@@ -12,6 +12,8 @@ from cli.output.terminal import write_json
 from retrieval.media.times import clock
 
 if TYPE_CHECKING:
+    from retrieval.catalog import Catalog
+    from retrieval.search.engine import SearchEngine
     from retrieval.search.hit import Hits
 
 
@@ -35,10 +37,14 @@ def command(
     """
     if show and save is None:
         raise click.UsageError("--open opens the strip: say with --save where it is to be.")
+    if save is not None:
+        _check_name(save)
     from retrieval.search.engine import SearchEngine
 
     with SearchEngine.open(index_dir) as engine:
-        moments = engine.moments(file)
+        moments = _moments(engine, file)
+        if save is not None:
+            _require_unchanged(engine.catalog, moments[0].path)
     times = [hit.time_ms or 0 for hit in moments]
     if as_json:
         write_json([{"time_ms": time_ms, "time": clock(time_ms)} for time_ms in times])
@@ -48,6 +54,57 @@ def command(
         _save(moments[0].path, times, save)
         if show:
             click.launch(str(save))
+
+
+def _check_name(save: Path) -> None:
+    from retrieval.media.strip import FORMATS
+
+    if save.suffix.lower() not in FORMATS:
+        raise click.UsageError(
+            f"--save {save}: the name says what is written, and has to end with one of "
+            f"{', '.join(FORMATS)}."
+        )
+
+
+def _moments(engine: SearchEngine, file: Path) -> Hits:
+    """Raises MmsearchError where there are none, with what the last run said of the file."""
+    from retrieval.errors import MmsearchError
+    from retrieval.paths import absolute
+
+    try:
+        return engine.moments(file)
+    except MmsearchError as error:
+        if error.code != "not-indexed":
+            raise
+        path = absolute(file)
+        for failure in engine.catalog.failures():
+            if failure.path == path:
+                raise MmsearchError(
+                    f"{path} could not be indexed: {failure.reason}. "
+                    "See `mmsearch status --failures`."
+                ) from error
+        raise
+
+
+def _require_unchanged(catalog: Catalog, path: Path) -> None:
+    """Raise MmsearchError where a video is another than the one whose moments are kept."""
+    from retrieval.errors import MmsearchError
+
+    try:
+        facts = path.stat()
+    except OSError:
+        # Whoever reads it says so.
+        return
+    for root in catalog.roots():
+        if root.path not in path.parents:
+            continue
+        below = path.relative_to(root.path).as_posix()
+        for _, known in catalog.known_files(root.id, below):
+            if (known.size_bytes, known.mtime_ns) != (facts.st_size, facts.st_mtime_ns):
+                raise MmsearchError(
+                    f"{path} has changed since it was indexed: run `mmsearch index` first, "
+                    "so that its moments are those of the file."
+                )
 
 
 def _print(moments: Hits) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.exit_codes import NOTHING_BETTER
-from cli.options import captioned_options
+from cli.options import Number, captioned_options
 from cli.output.stage_progress import StageBar
 from cli.output.terminal import write_json
 
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1),
     help="How often to go through the pictures at most: 60 for heads, else 15.",
 )
-@click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True), help="At its peak.")
+@click.option("--learning-rate", type=Number(min=0, max=1, min_open=True), help="At its peak.")
 @click.option("--resume", is_flag=True, help="Go on with a training that was cut off.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as one JSON object.")
 def command(

@@ -41,7 +41,10 @@ def command(
     from retrieval.encoders.registry import DEFAULT_MODEL, load_encoder
     from retrieval.encoders.requirements import require_packages
     from retrieval.evaluation.captions import read_captions
+    from retrieval.index import Index
 
+    # An index that is missing is told at once, before anything is made.
+    Index.open(index_dir).close()
     # Before the modules that define networks, which import torch.
     require_packages("Training a reranker", "export", "torch", "onnx")
     from retrieval.rerankers.training.export import require_exporter

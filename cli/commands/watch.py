@@ -13,7 +13,7 @@ import click
 
 from cli import configured
 from cli.exit_codes import INTERRUPTED
-from cli.options import exclude_option, model_option, precision_option
+from cli.options import Number, exclude_option, model_option, precision_option
 from retrieval.paths import show_path
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     "quiet_s",
     default=1.0,
     show_default=True,
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     metavar="SECONDS",
     help="Wait until nothing has changed for so long.",
 )
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     "max_delay_s",
     default=30.0,
     show_default=True,
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     metavar="SECONDS",
     help="But no longer than this after the first change.",
 )
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     "rescan_s",
     default=3600.0,
     show_default=True,
-    type=click.FloatRange(min=1),
+    type=Number(min=1),
     metavar="SECONDS",
     help="Look at everything again so often: not all disks tell of their changes.",
 )

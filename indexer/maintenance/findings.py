@@ -99,7 +99,9 @@ def _about_files(catalog: Catalog, seen: Examination) -> Iterator[Finding]:
 
 def _about_tokens(catalog: Catalog, seen: Examination) -> Iterator[Finding]:
     if seen.tokens.is_damaged:
-        yield Finding("tokens-damaged", 1, "The cache of patch tokens is damaged.")
+        what = "The cache of patch tokens is damaged: what is lost is ranked without a second look."
+        yield Finding("tokens-damaged", 1, what)
+        return
     for kind, ids, what in (
         ("odd-tokens", seen.tokens.odd_ids, "{} with patch tokens of the wrong size."),
         (

@@ -51,6 +51,7 @@ class VideoWriter:
         self._summary = summary
         self._file_id: int | None = None
         self._position = 0
+        self._is_counted = False
 
     def go_on_after(self, file_id: int, position: int) -> None:
         """What the file has up to this position is of its present content."""
@@ -92,14 +93,17 @@ class VideoWriter:
         self._position += len(chosen)
         if with_tokens:
             self._index.patch_tokens.put(ids, np.stack(tokens))
-        if is_last:
-            self._count()
+        # With its first part: a run that is stopped after it has kept something of the file.
+        if not self._is_counted:
+            self._count(1)
 
     def give_up(self, failure: ImageError) -> None:
         """Forget what was written of a file that turns out to be none that can be indexed.
 
-        What stood there before the run is left to whoever notes the failure.
+        What stood there before the run is left to whoever notes the failure, and counts it.
         """
+        if self._is_counted:
+            self._count(-1)
         if self._file_id in (None, self._own_id) or failure.kind in KEPT_FAILURES:
             return
         assert self._file_id is not None
@@ -112,8 +116,9 @@ class VideoWriter:
         if self._file_id is None and self._own_id is not None:
             self._index.patch_tokens.remove(self._index.catalog.item_ids_of([self._own_id]))
 
-    def _count(self) -> None:
+    def _count(self, files: int) -> None:
+        self._is_counted = files > 0
         if self._own_id is None:
-            self._summary.new += 1
+            self._summary.new += files
         else:
-            self._summary.changed += 1
+            self._summary.changed += files

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.answering.base import Answer, best_answers
-from retrieval.answering.kinds import Kind, kind_of, plain, subject_of
+from retrieval.answering.kinds import Kind, plain, subject_of
+from retrieval.answering.reading import Reading, read
 from retrieval.encoders.base import ImageEncoding, Pixels
 from retrieval.encoders.compact import CompactEncoder
 from retrieval.encoders.onnx.session import OnnxSession
@@ -72,13 +73,13 @@ class CompactAnswerer:
         return self._encoder.encode_images(pixels)
 
     def answer(self, question: str, pixels: Pixels) -> list[Answer]:
-        """Its answers of n pictures. Raises QueryError for a question of no kind that it knows."""
-        _known_kind(question)
+        """Its answers of n pictures. Raises QueryError for a question that it cannot answer."""
+        self._read(question)
         return self.answer_encoded(question, self.encode_images(pixels))
 
     def answer_encoded(self, question: str, pictures: ImageEncoding) -> list[Answer]:
         """Its answers of n encoded pictures. Raises as `answer`."""
-        kind = _known_kind(question)
+        kind = self._read(question).kind
         if not len(pictures.vectors):
             return []
         found = self.probabilities(question, pictures)
@@ -90,12 +91,15 @@ class CompactAnswerer:
 
     def probabilities(self, question: str, pictures: ImageEncoding) -> NDArray[np.float64]:
         """How likely each answer of the question's kind is right, float64 (n, answers)."""
-        kind = _known_kind(question)
-        logits = self.logits(question, pictures)[:, self._settings.columns(kind)]
-        scaled = logits.astype(np.float64) / self._settings.temperature[kind]
-        shares = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-        probabilities: NDArray[np.float64] = shares / shares.sum(axis=1, keepdims=True)
-        return probabilities
+        reading = self._read(question)
+        found = self._shares(reading.text, reading.asked, pictures)
+        if reading.yes is None:
+            return found
+        answers = self._settings.answers
+        fits = [answer in reading.yes for answer in answers[reading.asked]]
+        yes = np.clip(found[:, fits].sum(axis=1), 0, 1)
+        of_each = {"yes": yes, "no": 1 - yes}
+        return np.stack([of_each[answer] for answer in answers[reading.kind]], axis=1)
 
     def logits(self, question: str, pictures: ImageEncoding) -> NDArray[np.float32]:
         """Scores of all answers, float32 (n, answers), of all kinds in the order of `answers`."""
@@ -115,6 +119,25 @@ class CompactAnswerer:
                 for start in range(0, len(pictures.vectors), _PICTURES_A_RUN)
             ]
         )
+
+    def _shares(self, question: str, kind: Kind, pictures: ImageEncoding) -> NDArray[np.float64]:
+        """How likely each answer of that kind is, to the question as it stands."""
+        logits = self.logits(question, pictures)[:, self._settings.columns(kind)]
+        scaled = logits.astype(np.float64) / self._settings.temperature[kind]
+        shares = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+        probabilities: NDArray[np.float64] = shares / shares.sum(axis=1, keepdims=True)
+        return probabilities
+
+    def _read(self, question: str) -> Reading:
+        reading = read(question, self._settings.answers["number"])
+        if reading is None:
+            raise QueryError(
+                f"The built-in answerer cannot answer {question!r}: it knows questions by yes and "
+                "no, how many, what colour, what, who, where and what somebody does.",
+                code="question-kind",
+                question=question,
+            )
+        return reading
 
     def _encoded(self, question: str) -> dict[str, NDArray[Any]]:
         with self._lock:
@@ -170,15 +193,3 @@ def _settings(encoder: CompactEncoder) -> _Settings:
         code="no-answerer",
         model=encoder.space.name,
     )
-
-
-def _known_kind(question: str) -> Kind:
-    kind = kind_of(question)
-    if kind is None:
-        raise QueryError(
-            f"The built-in answerer cannot answer {question!r}: it knows questions by yes and no, "
-            "how many, what colour, what, who, where and what somebody does.",
-            code="question-kind",
-            question=question,
-        )
-    return kind

@@ -12,7 +12,7 @@ Kind = Literal["yes/no", "number", "colour", "object", "place", "action"]
 KINDS: tuple[Kind, ...] = ("yes/no", "number", "colour", "object", "place", "action")
 
 _RULES: tuple[tuple[Kind, re.Pattern[str]], ...] = (
-    ("number", re.compile(r"\bhow many\b|\b(?:what|which)(?: is)? (?:the )?number\b")),
+    ("number", re.compile(r"\bhow many\b|\b(?:what|which)(?: is)? (?:the )?number of\b")),
     ("colour", re.compile(r"\b(?:what|which)\b.*\bcolou?rs?\b")),
     (
         "place",
@@ -33,6 +33,24 @@ _RULES: tuple[tuple[Kind, re.Pattern[str]], ...] = (
         ),
     ),
 )
+# What is neither a thing nor a place nor what somebody does: no answer of any kind fits.
+_UNSEEN = re.compile(
+    r"\b(?:what|which)(?: is| are| was| were)?(?: the| this| that| his| her| its| their)? "
+    r"(?:(?:time|weekday|day|date|year|month|week|hour|season|age|name|weather|temperature"
+    r"|language|brand|breed|price|size)s?\b|numbers?\b(?! of\b))"
+    r"|^what\b.*'s (?:name|age)\b|^what (?:do|does|did)\b.* (?:say|mean|cost|weigh)$"
+)
+# A question of these words and no other names nothing.
+_EMPTY = re.compile(
+    r"(?:(?:what|which|who|whom|where|how many|number of|colou?rs?|is|isn't|are|aren't|was|were|do"
+    r"|does|did|has|have|can|could|will|any|an?|the|there|here|it|this|that|these|those|they|you|we"
+    r"|see)\b\W*)+"
+)
+# Of a picture as a whole they are asked all the same.
+_OF_THE_WHOLE = re.compile(
+    r"(?:what|which|who|where|(?:what|which) colou?rs?) (?:(?:is|are|was|were) "
+    r"(?:it|this|that|there|here|these|those|they)|(?:do|can|could) (?:you|we) see)(?: here)?"
+)
 # What stands around that which a question is about.
 _BEFORE = re.compile(
     r"^(?:how many|(?:what|which) colou?rs? (?:is|are|has|have)|where (?:is|are|was|were)|"
@@ -52,12 +70,19 @@ _AFTER = re.compile(
 
 def plain(question: str) -> str:
     """The question in lower case, with single spaces, without the marks at its end."""
-    return re.sub(r"[\s?.!]+$", "", " ".join(question.lower().split()).replace("what's", "what is"))
+    text = " ".join(question.lower().split()).replace("\u2019", "'")
+    return re.sub(r"[\s?.!]+$", "", text.replace("what's", "what is"))
 
 
 def kind_of(question: str) -> Kind | None:
-    """What sort of answer a question wants; None where no rule tells, as for "why"."""
+    """What sort of answer a question wants.
+
+    None where no rule tells, as for "why", where nothing is asked about, as by "how many?", and
+    where no picture shows the answer, as to "what time is it?".
+    """
     text = plain(question)
+    if _UNSEEN.search(text) or (_EMPTY.fullmatch(text) and not _OF_THE_WHOLE.fullmatch(text)):
+        return None
     return next((kind for kind, rule in _RULES if rule.search(text)), None)
 
 

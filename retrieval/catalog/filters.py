@@ -29,6 +29,10 @@ _ALIKE = {"jpg": ("jpg", "jpeg"), "jpeg": ("jpg", "jpeg"), "tif": ("tif", "tiff"
 # A parameter's place in the text, of its value.
 Value = Callable[[Any], str]
 
+# SQLite reads some 900 conditions that are joined by OR, and as little as 23 that turn each other
+# around.
+_MOST_CONDITIONS, _DEEPEST = 500, 20
+
 
 class Expressions(Protocol):
     """What a database writes in its own way. `value` gives a parameter its place in the text.
@@ -140,10 +144,24 @@ class _Compiler:
         self.compiled = CompiledFilter()
         self._expressions = expressions
         self._roots = roots
+        self._count = 0
+        self._depth = 0
 
     def sql(self, filter_: f.Filter) -> str:
-        """The condition, true where it fits and false or NULL where not."""
-        return _RULES[type(filter_)](self, filter_)
+        """The condition, true where it fits and false or NULL where not.
+
+        Raises QueryError for more conditions than a database reads in one statement.
+        """
+        self._count += 1
+        self._depth += 1
+        if self._count > _MOST_CONDITIONS or self._depth > _DEEPEST:
+            raise QueryError(
+                f"Too many conditions: {_MOST_CONDITIONS} at most, one in another "
+                f"{_DEEPEST} deep at most."
+            )
+        found = _RULES[type(filter_)](self, filter_)
+        self._depth -= 1
+        return found
 
     def value(self, value: Any) -> str:
         """A parameter's place in the text."""

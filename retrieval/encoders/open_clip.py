@@ -21,7 +21,7 @@ from retrieval.encoders.requirements import require_packages
 from retrieval.encoders.space import EmbeddingSpace
 from retrieval.errors import UnknownModelError, first_line
 from retrieval.images.preprocess import Preprocessing
-from retrieval.paths import expanded
+from retrieval.paths import expanded, is_file, is_folder
 
 if TYPE_CHECKING:
     import torch
@@ -157,7 +157,7 @@ def _resolve(name: str) -> tuple[str, str | None]:
     if name.startswith(("hf-hub:", "local-dir:")):
         return name, None
     folder = expanded(name)
-    if folder.is_dir():
+    if is_folder(folder):
         if not (folder / "open_clip_config.json").exists():
             raise UnknownModelError(
                 f"The folder {name} holds no open_clip model: it has no open_clip_config.json."
@@ -170,18 +170,23 @@ def _resolve(name: str) -> tuple[str, str | None]:
         tags = open_clip.list_pretrained_tags_by_model(architecture)
         example = f"{architecture}/{tags[0]}" if tags else f"{architecture}/FILE"
         raise UnknownModelError(f"{name} names no weights: write NAME/TAG, as {example}.")
-    if expanded(weights).is_file():
+    if is_file(expanded(weights)):
         return architecture, str(expanded(weights))
     tags = open_clip.list_pretrained_tags_by_model(architecture)
     if weights not in tags:
-        raise _unknown(weights, tags, f"weights of {architecture}")
+        raise _unknown(weights, tags, architecture)
     return architecture, weights
 
 
-def _unknown(name: str, known: Sequence[str], what: str = "model") -> UnknownModelError:
+def _unknown(name: str, known: Sequence[str], architecture: str | None = None) -> UnknownModelError:
     close = get_close_matches(name, known, n=3)
     hint = f"did you mean {' or '.join(close)}?" if close else "check how it is spelt."
-    return UnknownModelError(f"There is no {what} called {name}: {hint}", code="no-such-model")
+    missing = (
+        f"There is no model called {name}"
+        if architecture is None
+        else f"{architecture} has no weights called {name}, nor is there such a file"
+    )
+    return UnknownModelError(f"{missing}: {hint}", code="no-such-model")
 
 
 def _preprocessing(name: str, config: dict[str, Any]) -> Preprocessing:

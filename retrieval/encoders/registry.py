@@ -13,6 +13,7 @@ from retrieval.encoders.requirements import require_packages
 from retrieval.encoders.vit_bert import PREFIX as VIT_BERT_PREFIX
 from retrieval.encoders.vit_bert import VitBertEncoder
 from retrieval.errors import UnknownModelError
+from retrieval.paths import is_file
 
 DEFAULT_MODEL = "compact"
 STEP_UP_MODEL = "ViT-B-32/laion2b_s34b_b79k"
@@ -40,7 +41,7 @@ def load_encoder(name: str = DEFAULT_MODEL, precision: str = "auto") -> Encoder:
     use.
     """
     chosen = check_precision(precision)
-    is_folder = (Path(name) / "image.onnx").exists()
+    is_folder = is_file(Path(name) / "image.onnx")
     if name == DEFAULT_MODEL or is_folder:
         if chosen == "fp32":
             raise UnknownModelError(
@@ -50,7 +51,7 @@ def load_encoder(name: str = DEFAULT_MODEL, precision: str = "auto") -> Encoder:
         return CompactEncoder() if name == DEFAULT_MODEL else CompactEncoder(Path(name), name)
     if not name.strip():
         raise UnknownModelError("A model needs a name.", code="no-such-model")
-    if (Path(name) / SETTINGS_FILE).exists():
+    if is_file(Path(name) / SETTINGS_FILE):
         return HeadedEncoder.load(Path(name), name, lambda base: load_encoder(base, precision))
     if name.startswith(VIT_BERT_PREFIX):
         if chosen == "int8":

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from retrieval.errors import MmsearchError
 from retrieval.images.decoder_pool import DecoderPool
 from retrieval.images.preprocess import Preprocessing
 from retrieval.media.thumbnails import unsquashed
@@ -17,6 +18,9 @@ from retrieval.media.video import VideoReader
 
 WIDTH_PX = 240
 COLUMNS = 6
+# The formats of a strip by the end of its file's name, and how high a picture of each may be.
+FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
+_HIGHEST_PX = {"JPEG": 65_500, "WEBP": 16_383}
 _LABEL_PX = 20
 _GAP_PX = 4
 
@@ -51,8 +55,15 @@ def strip_of(path: Path, times_ms: Sequence[int], columns: int = COLUMNS) -> Ima
 
 
 def as_file(image: Image.Image, suffix: str) -> bytes:
-    """The strip as the bytes of a file: PNG or WebP by the suffix, else JPEG."""
-    form = {".png": "PNG", ".webp": "WEBP"}.get(suffix.lower(), "JPEG")
+    """The strip as the bytes of a file whose name ends so, see `FORMATS`.
+
+    Raises MmsearchError for another end, and for a strip that is higher than the format allows.
+    """
+    form = FORMATS.get(suffix.lower())
+    if form is None:
+        raise MmsearchError(f"A strip is a file that ends with {', '.join(FORMATS)}, not {suffix}.")
+    if image.height > _HIGHEST_PX.get(form, image.height):
+        raise MmsearchError(f"The strip is too high for {form}: save it as .png.")
     out = io.BytesIO()
     image.save(out, form, quality=85)
     return out.getvalue()

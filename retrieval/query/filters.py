@@ -15,6 +15,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+from retrieval.utf8 import is_utf8
+
 Shape = Literal["portrait", "landscape", "square"]
 SHAPES: tuple[Shape, ...] = ("portrait", "landscape", "square")
 # Months of the northern half of the earth.
@@ -84,6 +86,7 @@ class Name(Filter):
 
     def __post_init__(self) -> None:
         _require(bool(self.pattern) and "/" not in self.pattern, "a name is not empty and has no /")
+        _require(is_utf8(self.pattern), "a name is UTF-8")
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,7 @@ class Camera(Filter):
 
     def __post_init__(self) -> None:
         _require(bool(self.text), "a camera has a name")
+        _require(is_utf8(self.text), "a camera's name is UTF-8")
 
 
 @dataclass(frozen=True)
@@ -150,6 +154,7 @@ class Lens(Filter):
 
     def __post_init__(self) -> None:
         _require(bool(self.text), "a lens has a name")
+        _require(is_utf8(self.text), "a lens's name is UTF-8")
 
 
 @dataclass(frozen=True)
@@ -242,6 +247,7 @@ class Tagged(Filter):
 
     def __post_init__(self) -> None:
         _require(bool(self.tag.strip()), "a keyword is not empty")
+        _require(is_utf8(self.tag), "a keyword is UTF-8")
 
 
 def conditions(filter_: Filter) -> list[Filter]:

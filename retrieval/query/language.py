@@ -52,6 +52,11 @@ def is_foreign(text: str, knows: Callable[[str], bool]) -> bool:
     return False
 
 
+def has_words(text: str) -> bool:
+    """Whether it has letters or digits, and not signs and pictures alone."""
+    return any(letter.isalnum() for letter in text)
+
+
 def has_foreign_words(text: str) -> bool:
     """Whether a word of it is one that no English text has."""
     return any(word in foreign_words() for word in _WORD.findall(text.lower()))

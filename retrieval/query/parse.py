@@ -12,7 +12,8 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -29,6 +30,8 @@ _LEXEME = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+# Far beyond what anyone writes, and far below what a parser that calls itself can bear.
+_DEEPEST = 100
 _NUMBER = r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?"
 
 
@@ -55,7 +58,7 @@ def parse(text: str, today: date | None = None) -> ParsedQuestion:
             found.append(term)
             continue
         parser.place = start
-        words.append(parser.take().as_word)
+        words.append(parser.word())
     # A question without conditions stays as it was written, its own brackets and quotes included.
     said = " ".join(words) if found else " ".join(text.split())
     return ParsedQuestion(said, _joined(f.And, found))
@@ -112,6 +115,7 @@ class _Parser:
             if match.lastgroup != "space"
         ]
         self.place = 0
+        self._depth = 0
 
     @property
     def current(self) -> _Lexeme | None:
@@ -121,6 +125,17 @@ class _Parser:
         lexeme = self._lexemes[self.place]
         self.place += 1
         return lexeme
+
+    def word(self) -> str:
+        """Take a word of the question; a key without a value is none."""
+        lexeme = self.take()
+        key = lexeme.text.removeprefix("-").removesuffix(":").lower()
+        if lexeme.kind == "word" and lexeme.text.endswith(":") and key in _TERMS:
+            raise self._error(
+                lexeme,
+                f"{key}: is followed by its value without a space; in quotes it is a word.",
+            )
+        return lexeme.as_word
 
     def expression(self) -> f.Filter | None:
         """Conditions joined by and, and these by or; None where none stands here."""
@@ -161,7 +176,8 @@ class _Parser:
             return found
         if lexeme.kind == "open":
             self.place += 1
-            inner = self.expression()
+            with self._deeper(lexeme):
+                inner = self.expression()
             if inner is not None and self.current is not None and self.current.kind == "close":
                 self.place += 1
                 return f.Not(inner) if lexeme.text.startswith("-") else inner
@@ -169,11 +185,20 @@ class _Parser:
             self.place = start
             return None
         if self._take_word("not"):
-            inner = self._one()
+            with self._deeper(lexeme):
+                inner = self._one()
             if inner is not None:
-                return f.Not(inner)
+                return ~inner
             self.place = start
         return None
+
+    @contextmanager
+    def _deeper(self, lexeme: _Lexeme) -> Iterator[None]:
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise self._error(lexeme, f"conditions are nested deeper than {_DEEPEST} times.")
+        yield
+        self._depth -= 1
 
     def _take_word(self, word: str) -> bool:
         lexeme = self.current

@@ -11,7 +11,7 @@ from retrieval.encoders.base import Encoder, PatchTokenEncoder, gives_patch_toke
 from retrieval.encoders.compact import CompactEncoder
 from retrieval.encoders.headed import without_heads
 from retrieval.errors import UnknownModelError
-from retrieval.paths import expanded
+from retrieval.paths import expanded, is_folder
 from retrieval.rerankers.base import Reranker
 from retrieval.rerankers.compact import CompactReranker, is_trained_reranker
 
@@ -60,7 +60,7 @@ def load_reranker(
 
         return BlipItmReranker(name.removeprefix(BLIP_PREFIX) if name != BLIP else DEFAULT_BLIP)
     folder = expanded(name)
-    if folder.is_dir():
+    if is_folder(folder):
         return CompactReranker.trained(folder, _with_tokens(name, encoder))
     known = ", ".join(info.name for info in list_rerankers())
     raise UnknownModelError(f"There is no reranker called {name}: give one of {known}.")

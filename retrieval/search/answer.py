@@ -25,6 +25,8 @@ from retrieval.search.relevance import Relevance, RelevanceModel, require_judged
 from retrieval.search.rerank import Looked
 from retrieval.search.words import NO_NAME, lifted
 
+# Fewer than these are looked for whatever is there.
+_UNCOUNTED = 10_000
 # So many at a time, which bounds the memory that their candidates take.
 _QUESTIONS_AT_ONCE = 64
 
@@ -156,6 +158,10 @@ def _answer(
         )
         for question, reranker in zip(questions, rerankers, strict=True)
     ]
+    if max(counts, default=0) > _UNCOUNTED:
+        # What is asked for must not take memory that what is there does not.
+        there = max(1, reader.full.count_items())
+        counts = [min(count, there) for count in counts]
     found = find_candidates(questions, encoded, counts, snapshot.index, reader)
     looked = space.rerank.look(
         [

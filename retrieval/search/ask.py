@@ -1,6 +1,7 @@
 """Questions about pictures: which answerer, and what it looks at.
 
-What an index keeps of a picture is taken where it serves the answerer; else the file is read.
+What an index keeps of a picture is taken where it serves the answerer; else the file is read. A
+path stands for its file, so that one that has changed or is gone is not answered from the index.
 """
 
 from __future__ import annotations
@@ -18,18 +19,25 @@ from numpy.typing import NDArray
 from retrieval.answering.base import Answer, Answerer, EncodedAnswerer
 from retrieval.answering.registry import AUTO, load_answerer
 from retrieval.answering.which import read_which
+from retrieval.arguments import check_words
 from retrieval.encoders.base import Encoder, ImageEncoding
 from retrieval.errors import ImageError, QueryError
+from retrieval.query.filters import Filter
+from retrieval.query.parse import parse
 from retrieval.query.query import Query
+from retrieval.query.sequence import read_question
 from retrieval.search.embed import indexed_id
 from retrieval.search.encode import QueryEncoder
 from retrieval.search.hit import Hit
+from retrieval.search.unchanged import is_as_indexed
 from retrieval.storage.closing import Closing
+from retrieval.utf8 import is_utf8
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     from retrieval.catalog.sqlite.quick_reader import QuickReader
+    from retrieval.images.preprocess import Preprocessing
     from retrieval.search.live_index import Space
     from retrieval.search.similar import Picture
 
@@ -49,6 +57,19 @@ class Answered(NamedTuple):
 
     hit: Hit
     answer: Answer | None
+
+
+class AskedResults(NamedTuple):
+    """A question about what is found.
+
+    `question`: asked of each. `search`: what is searched for; None where the newest that fit
+    `filter` are asked. `wanted`: the answer of those that are meant; empty where all are.
+    """
+
+    question: str
+    search: Query | None
+    filter: Filter | None
+    wanted: str
 
 
 class Asker(Closing):
@@ -134,9 +155,7 @@ class Asker(Closing):
             pixels = {}
             for place in rest[start : start + _PICTURES_A_BATCH]:
                 try:
-                    pixels[place] = self._encode.pixels(
-                        _source(pictures[place]), answerer.preprocessing
-                    )
+                    pixels[place] = self._pixels(pictures[place], answerer.preprocessing)
                 except ImageError as error:
                     failed[place] = error
             if pixels:
@@ -145,11 +164,52 @@ class Asker(Closing):
                     found[place] = answer
         return found, failed
 
+    def _pixels(self, picture: Picture, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+        """What an answerer sees of a picture, or of a moment of a video. Raises ImageError."""
+        # Here, since a client needs this module and no Pillow.
+        from retrieval.media.base import VIDEO, kind_of
+
+        assert self._encode is not None
+        if isinstance(picture, Hit) and picture.time_ms is not None:
+            from retrieval.media.thumbnails import shown
+
+            try:
+                return shown(picture.path, picture.time_ms, preprocessing).pixels
+            except ImageError as error:
+                raise ImageError(
+                    error.kind, f"{picture.path} cannot be used: {error.reason}."
+                ) from error
+        source = _source(picture)
+        if isinstance(source, Path) and kind_of(source.name) == VIDEO and source.is_file():
+            raise ImageError(
+                "unsupported",
+                f"{source} is a video that is not indexed as it is now: index it, and its moments "
+                "can be asked.",
+            )
+        return self._encode.pixels(source, preprocessing)
+
+
+def first_moment(picture: Picture, reader: QuickReader) -> int | None:
+    """The id of the first moment of an indexed video; None for what is not the path of one.
+
+    Nor is that of a video that is gone or has changed since it was indexed.
+    """
+    # Here, as above.
+    from retrieval.media.base import VIDEO, kind_of
+
+    if not isinstance(picture, str | os.PathLike) or kind_of(os.fspath(picture)) != VIDEO:
+        return None
+    found = indexed_id(picture, reader)
+    return found if found is not None and is_as_indexed(found, reader) else None
+
 
 def kept_encodings(
     pictures: Sequence[Picture], answerer: Answerer, space: Space, reader: QuickReader
 ) -> dict[int, ImageEncoding]:
-    """Of those pictures, by their places, that an index keeps all of that an answerer needs."""
+    """Of those pictures, by their places, that an index keeps all of that an answerer needs.
+
+    Answers of a search are taken as they are kept; a path where its file is as it was indexed.
+    """
     if not isinstance(answerer, EncodedAnswerer):
         return {}
     if answerer.space.fingerprint != space.made_by.fingerprint:
@@ -159,6 +219,7 @@ def kept_encodings(
         for place, picture in enumerate(pictures)
         if isinstance(picture, Hit | str | os.PathLike)
         and (found := indexed_id(picture, reader)) is not None
+        and (isinstance(picture, Hit) or is_as_indexed(found, reader))
     }
     wanted = sorted(set(ids.values()))
     tokens = space.rerank.tokens_of(wanted)
@@ -170,19 +231,31 @@ def kept_encodings(
     }
 
 
-def read_results_question(question: str, query: str | Query | None) -> tuple[str, str | Query, str]:
-    """What is asked of each result, what is searched for, and the answer that is wanted, if any.
+def read_results_question(question: str, query: str | Query | None) -> AskedResults:
+    """What is asked of which results; words in `query` may have conditions among them.
 
-    Raises QueryError where nothing says what to search for.
+    Raises QueryError where nothing says which, or a condition makes no sense, ValueError for words
+    that are empty.
     """
-    if query is not None:
-        return question, query, ""
+    _check_text(question)
+    search, only = _read_search(query)
     which = read_which(question)
-    if which is None:
+    if which is not None:
+        wanted = search if search is not None else read_question(which.search)
+        return AskedResults(which.question, wanted, only, which.wanted)
+    if search is None and only is None:
         raise QueryError(
             f"{question!r} does not say which pictures it is about.", code="question-results"
         )
-    return which.question, which.search, which.wanted
+    return AskedResults(question, search, only, "")
+
+
+def _read_search(query: str | Query | None) -> tuple[Query | None, Filter | None]:
+    if not isinstance(query, str):
+        return query, None
+    check_words(query)
+    parsed = parse(query)
+    return read_question(parsed.words) if parsed.words else None, parsed.filter
 
 
 def _unit(vector: NDArray[np.float16]) -> NDArray[np.float32]:
@@ -203,10 +276,21 @@ def _joined(encodings: Sequence[ImageEncoding]) -> ImageEncoding:
     return ImageEncoding(np.concatenate([one.vectors for one in encodings]), np.concatenate(tokens))
 
 
-def _check_question(question: object) -> None:
+def _check_question(question: str) -> None:
+    _check_text(question)
+    which = read_which(question)
+    if which is not None:
+        raise QueryError(
+            f"{question!r} chooses among many pictures: of each of them ask {which.question!r}."
+        )
+
+
+def _check_text(question: object) -> None:
     if not isinstance(question, str):
         raise TypeError(f"A question is a str, not {type(question).__name__}.")
     if not question.strip():
         raise QueryError("The question is empty: ask something about the picture.")
+    if not is_utf8(question):
+        raise ValueError("The question is not UTF-8.")
     if len(question) > _LONGEST_QUESTION:
         raise QueryError(f"The question is longer than {_LONGEST_QUESTION} letters.")

@@ -18,6 +18,7 @@ from retrieval.encoders.compact import CompactEncoder
 from retrieval.encoders.headed import HeadedEncoder, without_heads
 from retrieval.encoders.languages.router import LanguageRouter
 from retrieval.errors import ImageError
+from retrieval.images.files import read_file
 from retrieval.query.query import Embedding, Query, Term
 from retrieval.search.parallel import each
 
@@ -112,7 +113,7 @@ class QueryEncoder:
             return to_pixels(read_image(picture), preprocessing)
         path = Path(picture)
         try:
-            return self._decoder().decode(path.read_bytes(), preprocessing).pixels
+            return self._decoder().decode(read_file(path), preprocessing).pixels
         except OSError as error:
             raise ImageError(
                 "unreadable", f"{path} cannot be read ({error.strerror or error})."

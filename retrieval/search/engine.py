@@ -425,14 +425,20 @@ class SearchEngine(Closing):
     def ask(self, question: str, picture: Picture, *, answerer: str = "auto") -> Answer:
         """The answer to a question about one picture, as "how many dogs are there?".
 
-        `picture` is an answer or a path, which need not be indexed, or an open PIL image.
+        `picture` is an answer or a path, which need not be indexed, or an open PIL image. Of an
+        answer, what the index keeps is asked; of a path, the file as it is now. A video's path
+        stands for its first moment; `moments` gives all.
         `answerer` is a name of `retrieval.answering.registry`. Raises QueryError for a question
         that it cannot answer of any picture, UnknownModelError where there is no such answerer,
-        ImageError where the picture cannot be read.
+        ImageError where the picture cannot be read, ValueError for a question that is not UTF-8.
         """
         self._check_process()
         return self._asker.one(
-            question, picture, name=answerer, encoder=self.encoder, kept=self._kept_encodings
+            question,
+            self._first_moment(picture),
+            name=answerer,
+            encoder=self.encoder,
+            kept=self._kept_encodings,
         )
 
     def ask_many(
@@ -441,7 +447,11 @@ class SearchEngine(Closing):
         """As `ask`, of many pictures; None for one that cannot be read, which is logged."""
         self._check_process()
         return self._asker.many(
-            question, pictures, name=answerer, encoder=self.encoder, kept=self._kept_encodings
+            question,
+            [self._first_moment(picture) for picture in pictures],
+            name=answerer,
+            encoder=self.encoder,
+            kept=self._kept_encodings,
         )
 
     def ask_results(
@@ -455,20 +465,26 @@ class SearchEngine(Closing):
     ) -> list[Answered]:
         """The k pictures that are found for `query`, each with the answer to a question about it.
 
-        Without `query` the question says itself which pictures it is about and which of them are
-        meant, as "which of my beach photos has a dog?": then 50 are asked, and those are given
-        whose answer fits. The options are those of `search`. Raises QueryError where the question
-        names no pictures, and what `search` and `ask` raise.
+        Words in `query` may have conditions among them, as on the command line; of conditions
+        alone, the newest that fit are asked. A question as "which of my beach photos has a dog?"
+        says itself, where `query` does not, which pictures it is about, and which of them are
+        meant: then 50 are asked, and those are given whose answer fits. The options are those of
+        `search`. Raises QueryError where neither names pictures, and what `search` and `ask` raise.
         """
         from retrieval.search.ask import WHICH_OF, Answered, read_results_question
 
+        self._check_process()
         check_count("k", k)
-        asked, search, wanted = read_results_question(question, query)
-        hits = self.search(search, max(k, WHICH_OF) if wanted else k, **options)
-        answers = self.ask_many(asked, hits, answerer=answerer)
+        asked = read_results_question(question, query)
+        options["filter"] = _both(options.get("filter"), asked.filter)
+        if asked.search is None:
+            hits = self._newest(k, options)
+        else:
+            hits = self.search(asked.search, max(k, WHICH_OF) if asked.wanted else k, **options)
+        answers = self.ask_many(asked.question, hits, answerer=answerer)
         found = [Answered(*pair) for pair in zip(hits, answers, strict=True)]
-        if wanted:
-            found = [one for one in found if one.answer and one.answer.text == wanted][:k]
+        if asked.wanted:
+            found = [one for one in found if one.answer and one.answer.text == asked.wanted][:k]
         return found
 
     def close(self) -> None:
@@ -483,6 +499,23 @@ class SearchEngine(Closing):
         from retrieval.search.ask import Asker
 
         return Asker(self._encode)
+
+    def _newest(self, k: int, options: SearchOptions) -> Hits:
+        """As `browse`, of what all conditions among the options fit."""
+        after, before = options.get("after"), options.get("before")
+        check_times(after, before)
+        ids = self._restrict(options.get("within"), after, before, options.get("filter"))
+        assert ids is not None
+        items = self._reader.newest(ids, k)
+        return Hits(as_hit(rank, item, 0.0, 0.0) for rank, item in enumerate(items, start=1))
+
+    def _first_moment(self, picture: Picture) -> Picture:
+        """The picture, or in the place of an indexed video's path its first moment."""
+        from retrieval.search.ask import first_moment
+
+        found = first_moment(picture, self._reader)
+        items = {} if found is None else self._reader.items([found])
+        return next((as_hit(1, item, 0.0, 0.0) for item in items.values()), picture)
 
     def _kept_encodings(
         self, pictures: Sequence[Picture], answerer: Answerer

@@ -55,16 +55,16 @@ def fold(
     """
     leaders: list[Hit] = []
     like: list[list[Hit]] = []
+    # The group of each video, and of one that has shown only what another shows, the other's.
     of_video: dict[Path, int] = {}
+    twin_of: dict[Path, int] = {}
     dim = next((len(vector) for vector in vectors.values()), 0)
     known = np.zeros((len(hits), dim), dtype=np.float32)
     for hit in hits:
         vector = vectors.get(hit.item_id)
-        if hit.time_ms is not None:
-            if hit.path in of_video:
-                like[of_video[hit.path]].append(hit)
-                continue
-            of_video[hit.path] = len(leaders)
+        if hit.path in of_video:
+            like[of_video[hit.path]].append(hit)
+            continue
         if vector is not None:
             cosines = known[: len(leaders)] @ np.asarray(vector, dtype=np.float32)
             group = next(
@@ -75,11 +75,19 @@ def fold(
                 ),
                 None,
             )
+            # A video may share a title with another, and may be another's copy.
+            if group is None and hit.path in twin_of:
+                twin = twin_of[hit.path]
+                if _is_moment_of(leaders[twin].path, vector, hits, vectors, rule):
+                    group = twin
             if group is not None:
                 like[group].append(hit)
-                of_video[hit.path] = group
+                if hit.time_ms is not None:
+                    twin_of[hit.path] = group
                 continue
             known[len(leaders)] = vector
+        if hit.time_ms is not None:
+            of_video[hit.path] = len(leaders)
         leaders.append(hit)
         like.append([])
     return [
@@ -115,6 +123,18 @@ def answer_folded(
             else:
                 reach[place] *= _REACH
     return folded
+
+
+def _is_moment_of(
+    video: Path,
+    vector: NDArray[np.floating],
+    hits: Sequence[Hit],
+    vectors: Mapping[int, NDArray[np.floating]],
+    rule: FoldRule,
+) -> bool:
+    """Whether a moment is one of another video's as well."""
+    others = [vectors[hit.item_id] for hit in hits if hit.path == video and hit.item_id in vectors]
+    return bool(others) and float(np.max(np.stack(others) @ vector)) >= rule.copy_cosine
 
 
 def _shows_the_same(one: Hit, other: Hit, cosine: float, rule: FoldRule) -> bool:

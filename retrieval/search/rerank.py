@@ -132,7 +132,9 @@ class RerankStage:
                 # this encoder's, there are no tokens.
                 if fingerprint_of(self._location.tokens) != self._fingerprint:
                     return {}
-                self._tokens = PatchTokenStore.open(self._location.tokens, self._fingerprint)
+                self._tokens = PatchTokenStore.open(
+                    self._location.tokens, self._fingerprint, begins_anew=False
+                )
             cache = self._tokens
         return cache.get(ids)
 
@@ -145,14 +147,20 @@ def _rescored(look: Looked, tokens: dict[int, Tokens]) -> Floats:
     )
     scores = reranker.rerank(look.query, candidates)
     first = np.asarray(look.similarities, dtype=np.float64)
-    unseen = int(np.isnan(scores).sum())
-    if unseen:
-        what = "patch tokens are" if reranker.needs_tokens else "files are"
+    unseen = np.isnan(scores)
+    if reranker.needs_tokens:
+        bare = sum(candidate.patch_tokens is None for candidate in candidates)
+        if bare:
+            logger.warning(
+                "%d of %d candidates are ranked without a second look: their patch tokens are "
+                "missing; indexing again makes them.", bare, len(scores),
+            )  # fmt: skip
+    elif unseen.any():
         logger.warning(
-            "%d of %d candidates are ranked without a second look: their %s missing.",
-            unseen, len(scores), what,
+            "%d of %d candidates are ranked without a second look: their files are missing.",
+            unseen.sum(), len(scores),
         )  # fmt: skip
-    return first if unseen == len(scores) else reranker.fusion.fuse(first, scores)
+    return first if unseen.all() else reranker.fusion.fuse(first, scores)
 
 
 def _as_candidates(

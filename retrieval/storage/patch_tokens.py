@@ -32,6 +32,7 @@ MAX_TOKEN_BYTES = 16 * 1024
 WAIT_S = 30.0
 _IDS_A_STATEMENT = 500
 _IN_MEMORY = Path(":memory:")
+_DAMAGED = "The cache of patch tokens is damaged: to mend the index makes them again."
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS origin (fingerprint TEXT NOT NULL);
@@ -86,32 +87,47 @@ def check_size(tokens: Tokens) -> None:
 class PatchTokenStore(Closing):
     """Patch tokens, int8 (patches, token_dim), by picture id. Thread-safe."""
 
-    def __init__(self, path: Path, fingerprint: str, connection: sqlite3.Connection) -> None:
+    def __init__(
+        self,
+        path: Path,
+        fingerprint: str,
+        connection: sqlite3.Connection,
+        *,
+        begins_anew: bool = True,
+    ) -> None:
         self._path = path
         self._fingerprint = fingerprint
         self._connection = connection
+        self._begins_anew = begins_anew
+        self._has_told = False
         self._lock = threading.Lock()
         self._stands_in = False
 
     @classmethod
-    def open(cls, path: Path, fingerprint: str) -> Self:
+    def open(cls, path: Path, fingerprint: str, *, begins_anew: bool = True) -> Self:
         """Open or begin the cache at `path` for the encoder with this fingerprint.
 
-        One that another encoder made is emptied; a damaged one is deleted and begun anew. Where
-        the folder may not be written, or the disk is full, an empty cache in memory stands in.
+        One that another encoder made is emptied; a damaged one is deleted and begun anew, unless
+        `begins_anew` is false: then what can be read of it is, and it stays. Where the folder may
+        not be written, or the disk is full, an empty cache in memory stands in.
         """
+        told = "The cache of patch tokens cannot be used: reranking has to do without."
         for is_certain in (False, True, True):
             try:
-                return cls(path, fingerprint, _connect(path, fingerprint))
+                connection = _connect(path, fingerprint)
+                return cls(path, fingerprint, connection, begins_anew=begins_anew)
             except sqlite3.DatabaseError as error:
                 if not _is_damage(error):
                     break
                 # A disk that fails once looks like a damaged file; the second time it is one.
+                if is_certain and not begins_anew:
+                    told = _DAMAGED
+                    break
                 if is_certain:
                     logger.warning("The cache of patch tokens is damaged: beginning it anew.")
                     discard(path)
-        logger.warning("The cache of patch tokens cannot be used: reranking has to do without.")
-        cache = cls(path, fingerprint, _connect(_IN_MEMORY, fingerprint))
+        logger.warning("%s", told)
+        cache = cls(path, fingerprint, _connect(_IN_MEMORY, fingerprint), begins_anew=begins_anew)
         cache._stands_in = True
         return cache
 
@@ -152,7 +168,13 @@ class PatchTokenStore(Closing):
                     found[item_id] = np.frombuffer(blob, dtype=np.int8).reshape(patches, -1)
             return found
 
-        return self._attempt(read, {})
+        found = self._attempt(read, None)
+        if found is None and len(ids) > 1 and self._has_told:
+            # A damaged page is one of many: the others' tokens are as they were.
+            found = {}
+            for id_ in ids:
+                found |= self.get([id_])
+        return found or {}
 
     def remove(self, ids: Sequence[int]) -> None:
         """Drop the tokens of these pictures. Raises StorageError where that cannot be done."""
@@ -200,7 +222,11 @@ class PatchTokenStore(Closing):
             try:
                 return self._certainly(action)
             except (sqlite3.Error, ValueError) as error:
-                if _is_damage(error):
+                if _is_damage(error) and not self._begins_anew:
+                    if not self._has_told:
+                        logger.warning("%s", _DAMAGED)
+                    self._has_told = True
+                elif _is_damage(error):
                     self._begin_anew()
                 else:
                     logger.warning("The cache of patch tokens failed (%s): doing without.", error)

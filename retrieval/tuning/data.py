@@ -17,6 +17,9 @@ Side = Literal["both", "texts"]
 WHATS: tuple[What, ...] = get_args(What)
 SIDES: tuple[Side, ...] = get_args(Side)
 
+# A step of the optimiser is about as long as its rate, and most weights are below 1.
+LARGEST_RATE = 1.0
+
 _VALIDATION_SHARE = 0.1
 _COMPARISON_SHARE = 0.15
 _FEWEST_PICTURES = 12
@@ -62,11 +65,18 @@ def default_settings(
 ) -> TuningSettings:
     """Settings that suit what is trained; None leaves a number as it is by default.
 
-    Raises EncoderTrainingError where `what` or `side` is none of `WHATS` and `SIDES`.
+    Raises EncoderTrainingError where `what` or `side` is none of `WHATS` and `SIDES`, or the
+    learning rate is not above 0 and at most `LARGEST_RATE`.
     """
     if what not in WHATS or side not in SIDES:
         raise EncoderTrainingError(
             f"Train one of {', '.join(WHATS)} on one of {', '.join(SIDES)}, not {what} on {side}."
+        )
+    # Written so that NaN, which compares false, is refused.
+    if learning_rate is not None and not 0 < learning_rate <= LARGEST_RATE:
+        raise EncoderTrainingError(
+            f"The learning rate is to be above 0 and at most {LARGEST_RATE:g}, not "
+            f"{learning_rate:g}."
         )
     usual = _DEFAULTS[what]
     return replace(

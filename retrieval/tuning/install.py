@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -79,32 +80,39 @@ def tune_encoder(
     made_by = encoder.space
     workshop = output.with_name(output.name + ".training")
     checkpoint = workshop / CHECKPOINT_FILE
-    if not resume:
-        checkpoint.unlink(missing_ok=True)
     candidate = workshop / "model"
-    shutil.rmtree(candidate, ignore_errors=True)
-    candidate.mkdir(parents=True)
-    training: HeadsTraining | TowersTraining = (
-        HeadsTraining(encoded, settings.side)
-        if settings.what == "heads"
-        else TowersTraining(encoder, encoded, images, settings)
-    )
-    epochs = train(
-        training,
-        CaptionedSet(encoded.captions, encoded.owner, parts, made_by.fingerprint),
-        settings,
-        checkpoint=checkpoint,
-        progress=progress,
-    )
-    tuned, name = _saved(training, encoder, model, candidate, output)
-    held_out = _captioned(before)
-    comparison = compare_encoders(before, encode_set(tuned, held_out, images, progress))
-    same_space = tuned.space.is_same(made_by)
-    if comparison.is_better:
-        record = {"model": model, "settings": asdict(settings), "comparison": asdict(comparison)}
-        (candidate / MEASURED_FILE).write_text(json.dumps(record, indent=2), "utf-8")
-        candidate.replace(output)
-    shutil.rmtree(workshop)
+    with _in_workshop(workshop, checkpoint):
+        shutil.rmtree(candidate, ignore_errors=True)
+        try:
+            candidate.mkdir(parents=True)
+            if not resume:
+                checkpoint.unlink(missing_ok=True)
+        except OSError as error:
+            raise EncoderTrainingError(
+                f"{candidate} cannot be made ({error.strerror}): choose another output."
+            ) from error
+        training: HeadsTraining | TowersTraining = (
+            HeadsTraining(encoded, settings.side)
+            if settings.what == "heads"
+            else TowersTraining(encoder, encoded, images, settings)
+        )
+        epochs = train(
+            training,
+            CaptionedSet(encoded.captions, encoded.owner, parts, made_by.fingerprint),
+            settings,
+            checkpoint=checkpoint,
+            progress=progress,
+        )
+        tuned, name = _saved(training, encoder, model, candidate, output)
+        held_out = _captioned(before)
+        comparison = compare_encoders(before, encode_set(tuned, held_out, images, progress))
+        same_space = tuned.space.is_same(made_by)
+        if comparison.is_better:
+            record = {"model": model, "settings": asdict(settings)}
+            record["comparison"] = asdict(comparison)
+            (candidate / MEASURED_FILE).write_text(json.dumps(record, indent=2), "utf-8")
+            candidate.replace(output)
+        checkpoint.unlink(missing_ok=True)
     return TuningReport(
         model=name,
         pictures=len(encoded.names),
@@ -119,6 +127,26 @@ def tune_encoder(
 
 
 # -- inside -----------------------------------------------------------------------------------
+
+
+@contextmanager
+def _in_workshop(workshop: Path, checkpoint: Path) -> Iterator[None]:
+    """Leave no folder behind that is of no use: a workshop stays while it has a checkpoint."""
+    made = [folder for folder in workshop.parents if not folder.exists()]
+    try:
+        yield
+    except EncoderTrainingError as error:
+        # It would diverge again from where it is.
+        if error.code == "diverged":
+            checkpoint.unlink(missing_ok=True)
+        raise
+    finally:
+        if not checkpoint.exists():
+            shutil.rmtree(workshop, ignore_errors=True)
+        # The innermost first; one that holds something is not removed.
+        with suppress(OSError):
+            for folder in made:
+                folder.rmdir()
 
 
 def _encoder(model: str, settings: TuningSettings) -> Encoder:

@@ -65,10 +65,13 @@ class CaptionedSet:
 
 @dataclass(frozen=True)
 class Epoch:
-    """What came of an epoch: the mean loss, and the MRR, text to image, on the validation part."""
+    """What came of an epoch: the mean loss, and the MRR, text to image, on the validation part.
+
+    Number 0 is how it was before any training: its loss is None.
+    """
 
     number: int
-    loss: float
+    loss: float | None
     mrr: float
 
 
@@ -83,7 +86,8 @@ def train(
     """Train in place, from the checkpoint where there is one, and leave the best weights.
 
     Returns the whole course, from number 0, before any training, on. Raises EncoderTrainingError
-    where the checkpoint is of another training.
+    where the checkpoint is of another training, and with the code "diverged" where numbers grow
+    beyond all bounds.
     """
     course = _Course(training, data, settings, checkpoint)
     while not course.finished():
@@ -127,7 +131,7 @@ class _Course:
         if checkpoint is not None and checkpoint.exists():
             self._epochs = self._resume(checkpoint)
         else:
-            self._epochs = [Epoch(0, float("nan"), self._validate())]
+            self._epochs = [Epoch(0, None, self._validate())]
 
     def finished(self) -> bool:
         """Whether the epochs are done or have stopped to bring anything."""
@@ -172,6 +176,8 @@ class _Course:
                 continue
             self._set_rate(number - 1 + start / len(order))
             loss = self._batch_loss(order[batch], captions[batch])
+            if not torch.isfinite(loss):
+                raise self._diverged()
             self._optimiser.zero_grad()
             torch.autograd.backward(loss)
             nn.utils.clip_grad_norm_(list(self._trained.values()), 1.0)
@@ -200,8 +206,18 @@ class _Course:
             shown = _in_rows(self._training.image_vectors, images)
             asked = _in_rows(self._training.text_vectors, captions)
         scores = (asked @ shown.T).cpu().numpy()
+        if not np.isfinite(scores).all():
+            raise self._diverged()
         ranks = rank_right_answers(scores, self._data.owner[captions], images)
         return float(reciprocal_ranks(ranks).mean())
+
+    def _diverged(self) -> EncoderTrainingError:
+        rate = self._settings.learning_rate
+        return EncoderTrainingError(
+            f"The training diverged at a learning rate of {rate:g}: give a smaller one.",
+            code="diverged",
+            learning_rate=rate,
+        )
 
     def _set_rate(self, epochs_done: float) -> None:
         """Half a cosine over all epochs, after a short warm-up."""
@@ -254,7 +270,11 @@ class _Course:
         self._best_weights = found["best"]
         self._loss.load_state_dict(found["loss"])
         self._optimiser.load_state_dict(found["optimiser"])
-        return [Epoch(**epoch) for epoch in found["epochs"]]
+        # Checkpoints of before have NaN as the loss of number 0.
+        return [
+            Epoch(epoch["number"], epoch["loss"] if epoch["number"] else None, epoch["mrr"])
+            for epoch in found["epochs"]
+        ]
 
     def _identity(self) -> dict[str, Any]:
         """What has to be the same for a training to go on; it may go on for longer."""

@@ -118,3 +118,13 @@ def test_a_watch_of_a_file_or_of_nothing_is_refused(tmp_path: Path, photos: Path
     refused = mmsearch("watch", index_dir=tmp_path / "index")
     assert (refused.returncode, b"mmsearch index" in refused.stderr) == (2, True)
     assert not (tmp_path / "index").exists()
+
+
+def test_a_repair_that_finds_nothing_to_save_says_what_to_do(
+    photo_index: Path, tmp_path: Path
+) -> None:
+    index = Path(shutil.copytree(photo_index, tmp_path / "index"))
+    (index / "catalog.sqlite").write_bytes(b"")
+    done = mmsearch("repair", index_dir=index)
+    assert done.returncode == 0
+    assert done.stdout.startswith(b"Nothing of the catalogue could be read: bring back a backup")

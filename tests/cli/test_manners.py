@@ -51,6 +51,37 @@ def test_options_that_do_not_go_together_are_refused(
     assert options[0] in done.stderr and done.stdout == ""
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["query", b"caf\xe9"], "The question is not UTF-8."),
+        (["query", "a cat", "--not", b"caf\xe9"], "--not is not UTF-8."),
+        (["query", b"a cat tag:\xe9"], "a keyword is UTF-8"),
+        (["save", b"n\xe9", "a cat"], "The name is not UTF-8."),
+        (["query", "a cat", "--min-score", "nan"], "'nan' is no number"),
+        (["query", "a cat", "--diverse", "--lambda", "nan"], "'nan' is no number"),
+        (["query", "\u200b"], "The question is empty"),
+        (["query", "a cat " + " or ".join(["name:a*"] * 1100)], "Too many conditions"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_in_a_sentence(
+    photo_index: Path, arguments: list[str | bytes], told: str
+) -> None:
+    done = mmsearch(*arguments, index_dir=photo_index)
+    assert done.returncode == 2
+    assert told in done.stderr and "Traceback" not in done.stderr and done.stdout == ""
+
+
+@pytest.mark.parametrize("option", ["--rerank", "--model"])
+def test_names_too_long_for_a_file_are_unknown_ones(
+    photo_index: Path, photos: Path, option: str
+) -> None:
+    command = ["query", "a cat"] if option == "--rerank" else ["index", photos]
+    done = mmsearch(*command, option, "x" * 300, index_dir=photo_index)
+    assert done.returncode in (3, 4)
+    assert "Traceback" not in done.stderr
+
+
 def test_an_error_about_the_picture_asked_with_names_it(photo_index: Path, tmp_path: Path) -> None:
     file = tmp_path / "torn.jpg"
     file.write_bytes(b"\xff\xd8\xff\xe0 torn")

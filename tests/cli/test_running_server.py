@@ -55,8 +55,12 @@ def ask(index: Path, *words: str) -> Result:
         ["a", "dog", "--explain"],
         ["zebra type:gif"],
         ["a cat", "--rerank", "nonsense"],
+        ["cat " * 700, "-k", "3"],
+        ["a cat", "--not", "a dog " * 400],
+        ["a cat", "--offset", "200000"],
+        ["a cat", "--min-score", "inf"],
     ],
-    ids=" ".join,
+    ids=lambda words: " ".join(words)[:30],
 )
 def test_the_answer_is_the_same(
     index: Path, server: int, question: list[str], monkeypatch: pytest.MonkeyPatch

@@ -13,6 +13,7 @@ from indexer import index_folders, upgrade_index
 from retrieval.search.engine import SearchEngine
 from samples.own_words import name_of, write_pieces
 from samples.photos import CAPTIONS
+from tests.support.program import mmsearch
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,27 @@ def test_an_index_answers_to_ones_own_words_once_they_are_learnt(
 def test_what_is_no_better_ends_with_1_and_leaves_nothing(photos: Path, tmp_path: Path) -> None:
     done = _train(CAPTIONS, photos, tmp_path / "own", "--epochs", "1", "--json")
     assert done.return_value == 1
-    record = json.loads(done.output)
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is no JSON.")
+
+    record = json.loads(done.output, parse_constant=refuse)
+    assert [epoch["number"] for epoch in record["epochs"]] == [0, 1]
+    assert record["epochs"][0]["loss"] is None and record["epochs"][1]["loss"] > 0
     assert not record["installed"]
     assert record["comparison"]["text_to_image"]["gain_at_1"]["low"] <= 0
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("rate", ["nan", "inf", "1e30", "-1", "0", "fast"])
+def test_a_learning_rate_that_is_none_is_wrong_usage(
+    photos: Path, tmp_path: Path, rate: str
+) -> None:
+    done = mmsearch(
+        *("train-encoder", CAPTIONS, "--images", photos, "--output", tmp_path / "own"),
+        *("--learning-rate", rate),
+        index_dir=tmp_path / "index",
+    )
+    assert done.returncode == 2
+    assert "Error: Invalid value for '--learning-rate'" in done.stderr
     assert list(tmp_path.iterdir()) == []

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from indexer import caption_pictures, count_captions, index_folders, remove_captions
+from indexer.sidecars import SidecarError
 from retrieval import SearchEngine
 from retrieval.captioning.base import Caption, PictureToCaption
 from retrieval.search.records import exact_record, hit_from_record, hit_record
@@ -173,3 +174,53 @@ def test_the_command_says_what_it_cannot_do(index_dir: Path, folder: Path) -> No
     (folder / "rocket.jpg.xmp").write_bytes(b"not XML")
     partly = mmsearch("caption", "--all", "--xmp", index_dir=index_dir)
     assert partly.returncode == 1 and "left as it is" in partly.stderr
+    for command in (["caption"], ["caption", "--remove"], ["caption", "--remove", "--xmp"]):
+        other = folder.parent / "none"
+        nowhere = mmsearch(*command, other, index_dir=index_dir)
+        assert (nowhere.returncode, nowhere.stdout) == (1, "")
+        assert nowhere.stderr == (
+            f"Error: No picture below {other} is indexed: check the folder's name.\n"
+        )
+
+
+BROKEN = {
+    "chelsea.png": b"not XML",
+    "coffee.png": b"",
+    "rocket.jpg": "<x>\u00e9</x>".encode("utf-16"),
+}
+
+
+def test_removing_passes_over_sidecars_that_cannot_be_mended(index_dir: Path, folder: Path) -> None:
+    assert mmsearch("caption", "--all", "--xmp", index_dir=index_dir).returncode == 0
+    whole = (folder / "chelsea.png.xmp").read_bytes()
+    for name, content in BROKEN.items():
+        (folder / f"{name}.xmp").write_bytes(content)
+    gone = mmsearch("caption", "--all", "--remove", "--xmp", index_dir=index_dir)
+    assert (gone.returncode, gone.stdout) == (1, "4 captions forgotten.\n")
+    for name in BROKEN:
+        assert f"The side-car {folder / name}.xmp is left as it is" in gone.stderr
+        assert (folder / f"{name}.xmp").read_bytes() == BROKEN[name]
+    assert "--xmp" not in gone.stderr
+    assert not (folder / "astronaut.png.xmp").exists()
+    assert count_captions(index_dir) == {}
+    # Mended, the same command takes out what it holds, though the index has no caption any more.
+    (folder / "chelsea.png.xmp").write_bytes(whole)
+    (folder / "coffee.png.xmp").unlink()
+    (folder / "rocket.jpg.xmp").unlink()
+    (folder / "rocket.jpg.xmp").mkdir()
+    again = mmsearch("caption", folder, "--remove", "--xmp", "--json", index_dir=index_dir)
+    record = json.loads(again.stdout)
+    assert (again.returncode, record["removed"]) == (1, 0)
+    assert [Path(left["path"]).name for left in record["left"]] == ["rocket.jpg"]
+    assert not (folder / "chelsea.png.xmp").exists()
+
+
+def test_without_somebody_to_tell_a_sidecar_that_stays_is_raised_at_the_end(
+    index_dir: Path, folder: Path
+) -> None:
+    caption_pictures(index_dir, captioner=Repeater(), sidecars=True)
+    (folder / "chelsea.png.xmp").write_bytes(b"not XML")
+    with pytest.raises(SidecarError, match="chelsea"):
+        remove_captions(index_dir, sidecars=True)
+    assert count_captions(index_dir) == {}
+    assert [file.name for file in folder.glob("*.xmp")] == ["chelsea.png.xmp"]

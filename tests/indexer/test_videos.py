@@ -10,10 +10,12 @@ import av
 import numpy as np
 import pytest
 
+from cli.commands.index import summary_lines
 from indexer import IndexReport, check_index, fix_index, index_folders, move_root, remove_folder
 from indexer.pipeline import videos
 from retrieval.catalog import Catalog
 from retrieval.catalog.moments import moments_of_file
+from retrieval.errors import ImageError
 from retrieval.index import Index
 from retrieval.storage.index_dir import resolve_index_dir
 from samples.clips import ClipFormat, Shot, write_clip
@@ -158,7 +160,9 @@ def test_what_is_cut_off_goes_on_after_the_last_moment_that_was_committed(
 
     monkeypatch.setattr(videos.VideoWriter, "write", write_and_stop)
     monkeypatch.setattr(videos.VideoReader, "sample", _two_at_a_time(videos.VideoReader.sample))
-    assert run(library, index_dir=index_dir, stop=stop).interrupted
+    stopped = run(library, index_dir=index_dir, stop=stop)
+    assert stopped.interrupted
+    assert summary_lines(stopped)[0].startswith("Interrupted; what was done is kept: 1 new (")
     assert times_of(index_dir)["clip.mp4"] == whole[:1]
     with Catalog.open(resolve_index_dir(index_dir).catalog) as catalog:
         file_id = catalog.file_ids_of(catalog.item_ids().tolist())[0]
@@ -170,6 +174,31 @@ def test_what_is_cut_off_goes_on_after_the_last_moment_that_was_committed(
     assert (report.changed, report.new) == (1, 1)
     assert times_of(index_dir) == {"clip.mp4": whole, "copy.mp4": whole}
     assert run(library, index_dir=index_dir).unchanged == 2
+
+
+def test_what_is_given_up_after_its_first_part_is_a_failure_alone(
+    library: Path, index_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(videos, "_COMMIT_FRAMES", 1)
+    two = _two_at_a_time(videos.VideoReader.sample)
+
+    def then_damaged(self, *args, **options):  # type: ignore[no-untyped-def]
+        yield from list(two(self, *args, **options))[:-1]
+        raise ImageError("damaged", "the rest cannot be decoded")
+
+    monkeypatch.setattr(videos.VideoReader, "sample", then_damaged)
+    report = run(library, index_dir=index_dir)
+    assert (report.new, report.changed, report.failed) == (0, 0, 1)
+    assert times_of(index_dir) == {}
+
+
+def test_a_run_that_is_stopped_at_once_has_done_nothing_so_far(
+    library: Path, index_dir: Path
+) -> None:
+    stop = threading.Event()
+    stop.set()
+    line = summary_lines(run(library, index_dir=index_dir, stop=stop))[0]
+    assert line.startswith("Interrupted; what was done is kept: nothing so far (")
 
 
 def _two_at_a_time(sample):  # type: ignore[no-untyped-def]

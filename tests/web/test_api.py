@@ -101,6 +101,13 @@ def test_a_file_comes_whole_or_in_the_part_that_is_asked_for(
     assert client.get(address, headers={"range": "bytes=-5"}).content == data[-5:]
     assert client.get(address, headers={"range": f"bytes={len(data)}-"}).status_code == 416
     assert client.get(address, headers={"range": "bytes=0-1,5-6"}).content == data
+    for headers in ({}, {"range": "bytes=100-199"}):
+        told, asked = client.get(address, headers=headers), client.head(address, headers=headers)
+        assert (asked.status_code, asked.content) == (told.status_code, b"")
+        for name in ("content-length", "content-type", "etag", "accept-ranges", "content-range"):
+            assert asked.headers.get(name) == told.headers.get(name)
+    assert client.head("/healthz").status_code == 200
+    assert client.head("/api/pictures/999999/file").status_code == 404
     kept = client.get(address, params={"download": "1"})
     assert kept.headers["content-disposition"].startswith("attachment")
 

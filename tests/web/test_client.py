@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
 
+from indexer import index_folders
 from mmsearch import (
     Client,
     Feedback,
@@ -23,6 +26,9 @@ from mmsearch import (
     UnknownModelError,
     parse_filter,
 )
+from samples.clips import Shot, write_clip
+from tests.web.conftest import serving
+from web.settings import ServeSettings
 
 Engine = SearchEngine | Client
 
@@ -173,7 +179,61 @@ def test_questions_about_pictures_are_answered(
     assert "chelsea" in [one.hit.path.stem for one in found]
     asked = engine.ask_results("is there a cat?", "a cat", 2)
     assert len(asked) == 2 and asked[0].answer is not None and asked[0].answer.text == "yes"
+    for query, suffix in (("type:jpg a cat", ".jpg"), ("type:jpg", ".jpg"), ("-type:jpg", ".png")):
+        answered = engine.ask_results("is there a cat?", query)
+        assert {one.hit.path.suffix for one in answered} == {suffix}, query
+    which = engine.ask_results("which of my photos has a cat?", "an animal", k=5)
+    assert "chelsea" in [one.hit.path.stem for one in which]
+    assert {one.answer and one.answer.text for one in which} == {"yes"}
+    with pytest.raises(ValueError, match="empty"):
+        engine.ask_results("is there a cat?", " ")
+    with pytest.raises(QueryError, match="did you mean 'type'"):
+        engine.ask_results("is there a cat?", "tyep:jpg")
+    with pytest.raises(QueryError, match="of each of them ask"):
+        engine.ask("which of my photos has a cat?", cat)
+    with pytest.raises(ImageError, match="no regular file"):
+        engine.ask("is there a cat?", Path("/dev/zero"))
     with pytest.raises(QueryError, match="cannot answer"):
         engine.ask("why?", cat)
     with pytest.raises(QueryError, match="which pictures"):
         engine.ask_results("how many cats?")
+
+
+def test_a_path_stands_for_its_file_as_it_is(photos: Path, tmp_path: Path) -> None:
+    cat = tmp_path / "photos" / "cat.png"
+    cat.parent.mkdir()
+    shutil.copy(photos / "chelsea.png", cat)
+    index_folders([cat.parent], tmp_path / "index")
+    with (
+        serving(ServeSettings(tmp_path / "index", port=0)) as address,
+        SearchEngine.open(tmp_path / "index") as own,
+        Client(address) as client,
+    ):
+        for engine in (own, client):
+            assert engine.ask("is there a cat?", cat).text == "yes"
+        shutil.copy(photos / "rocket.jpg", cat)
+        for engine in (own, client):
+            assert engine.ask("is there a cat?", cat).text == "no"
+        # A server gives what it keeps, and looks into no file that is not as it was indexed.
+        asked = {"question": "is there a cat?", "pictures": [str(cat)]}
+        told = httpx.post(f"{address}/api/ask", json=asked)
+        assert told.status_code == 404 and told.json()["error"]["code"] == "changed"
+        cat.unlink()
+        for engine in (own, client):
+            with pytest.raises(ImageError, match=r"cat\.png cannot be read"):
+                engine.ask("is there a cat?", cat)
+            assert engine.ask("is there a cat?", engine.search("a cat", 1)[0]).text == "yes"
+
+
+def test_a_moment_that_is_asked_has_its_time(photos: Path, tmp_path: Path) -> None:
+    shots = [Shot(photos / name, 1.5, "still") for name in ("rocket.jpg", "chelsea.png")]
+    write_clip(tmp_path / "clips" / "clip.mp4", shots)
+    index_folders([tmp_path / "clips"], tmp_path / "index")
+    with (
+        serving(ServeSettings(tmp_path / "index", port=0)) as address,
+        SearchEngine.open(tmp_path / "index") as own,
+        Client(address) as client,
+    ):
+        for engine in (own, client):
+            found = engine.ask_results("which of my photos has a cat?")
+            assert [(one.hit.time_ms or 0) >= 1500 for one in found] == [True]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,6 +54,14 @@ def test_a_moment_has_its_time_and_its_video_is_one_answer(client: TestClient) -
     assert (rocket["time_ms"], rocket["time"], rocket["span_ms"]) == (None, None, None)
     whole = client.get(f"/api/pictures/{cat['id']}").json()
     assert whole["folder"] == str(Path(str(cat["path"])).parent)
+
+
+def test_a_video_is_packed_once_however_many_moments_are_asked_for(client: TestClient) -> None:
+    ids = [hit["id"] for hit in ask(client, "type:mp4", fold=False)]
+    assert len(ids) == 2
+    answer = client.post("/api/zip", json={"ids": ids})
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert archive.namelist() == ["clip.mp4"]
 
 
 def test_an_ordered_question_answers_with_the_moments_of_its_steps(client: TestClient) -> None:

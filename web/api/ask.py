@@ -9,7 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from retrieval.answering.base import Answer
 from retrieval.answering.records import answer_record
+from retrieval.errors import MmsearchError
 from retrieval.search.engine import SearchEngine
+from retrieval.search.hit import Hit
+from retrieval.search.unchanged import is_as_indexed
 from web.api.programs import picture_of
 from web.api.service_of import Serving
 from web.asking import Picture
@@ -30,8 +33,9 @@ class AskedOfPictures(BaseModel):
     pictures: list[Picture] = Field([], max_length=100, description="By id or path.")
     upload: str | None = Field(None, max_length=100)
     q: str | None = Field(
-        None, max_length=2000, description="Ask what is found for these words; without them and "
-        "without pictures the question says itself: which of my photos has a dog?",
+        None, max_length=2000, description="Ask what is found for these words, with conditions "
+        "among them; without them and without pictures the question says itself: which of my "
+        "photos has a dog?",
     )  # fmt: skip
     k: int = Field(10, ge=1, le=100, description="Of those found: how many.")
 
@@ -53,13 +57,26 @@ def _answers(engine: SearchEngine, service: Service, asked: AskedOfPictures) -> 
         found = [engine.ask(asked.question, service.uploads.get(asked.upload).image)]
         return {"answers": [answer_record(one) for one in found]}
     if asked.pictures:
-        pictures = [picture_of(engine, one) for one in asked.pictures]
+        pictures = [_as_it_is(engine, one) for one in asked.pictures]
         return {"answers": _records(engine.ask_many(asked.question, pictures))}
     answered = engine.ask_results(asked.question, asked.q, asked.k)
     return {
         "hits": with_addresses(engine, [one.hit for one in answered]),
         "answers": _records([one.answer for one in answered]),
     }
+
+
+def _as_it_is(engine: SearchEngine, picture: int | str) -> Hit:
+    """As `picture_of`; MmsearchError `changed` for a path whose file is not as it was indexed.
+
+    A path stands for its file, and what lies there now is for nobody to ask about from elsewhere.
+    """
+    hit = picture_of(engine, picture)
+    if isinstance(picture, str) and not is_as_indexed(hit.item_id, engine.index.reader):
+        raise MmsearchError(
+            f"{picture} is gone or has changed since it was indexed.", code="changed"
+        )
+    return hit
 
 
 def _records(found: list[Answer | None]) -> list[dict[str, Any] | None]:

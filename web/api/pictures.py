@@ -14,6 +14,7 @@ from retrieval.search.heatmaps import heat_png, heat_records, place, word_heats
 from web.api.service_of import Serving, require_local
 from web.asking import explained, hit_of
 from web.file_answer import file_answer
+from web.head import WITHOUT_BODY
 from web.records import with_addresses
 from web.safety.answers import JSONAnswer
 from web.thumbnails import SIZES_PX
@@ -62,7 +63,13 @@ def thumbnail(
 @router.get("/{item_id}/file", response_class=Response)
 def file(service: Serving, request: Request, item_id: int, download: bool = False) -> Response:
     """The picture's own file, or the part of it that a Range header asks for."""
-    return file_answer(service, item_id, request.headers, download=download)
+    return file_answer(
+        service,
+        item_id,
+        request.headers,
+        download=download,
+        without_body=WITHOUT_BODY in request.scope,
+    )
 
 
 @router.get("/{item_id}/similar")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Request
@@ -79,11 +80,16 @@ class _Outlet(io.RawIOBase):
 def _packed(service: Service, ids: list[int]) -> Iterator[bytes]:
     outlet = _Outlet()
     names: set[str] = set()
+    # A video is many moments of one file.
+    packed: set[Path] = set()
     # Pictures are compressed as they are.
     with zipfile.ZipFile(outlet, "w", zipfile.ZIP_STORED) as archive:
         for item_id in ids:
             try:
                 with service.pictures.open(service.engine, item_id) as (original, file):
+                    if original.path in packed:
+                        continue
+                    packed.add(original.path)
                     name = _unused(original.path.name, names)
                     with archive.open(name, "w", force_zip64=True) as entry:
                         while block := file.read(_BLOCK_BYTES):

@@ -128,7 +128,10 @@ class Client(Closing):
         return self.search(query, k, offset=offset, **options)
 
     def ask(self, question: str, picture: Picture) -> Answer:
-        """As `SearchEngine.ask`, by the built-in answerer; files that are not indexed are sent."""
+        """As `SearchEngine.ask`, by the built-in answerer.
+
+        Files that are not indexed, or not as they are now, are sent.
+        """
         record: dict[str, Any] = {"question": question}
         if isinstance(picture, Hit | str | os.PathLike):
             try:
@@ -137,7 +140,7 @@ class Client(Closing):
                 if found is not None:
                     return answer_from_record(found)
             except MmsearchError as error:
-                if error.code != "not-indexed":
+                if error.code not in ("not-indexed", "changed"):
                     raise
         source = as_query(_path_of(picture.path if isinstance(picture, Hit) else picture))
         name = self._upload(wire.picture_bytes(source.wanted[0].value))  # type: ignore[arg-type]

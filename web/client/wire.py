@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrieval import errors
+from retrieval.images.files import read_file
 from retrieval.paths import absolute
 from retrieval.query.filters import And, Filter, Taken
 from retrieval.query.parse import format_filter
@@ -80,11 +81,13 @@ def picture_bytes(picture: Path | Image) -> bytes:
 
         return as_png(picture)
     try:
-        return picture.read_bytes()
+        return read_file(picture)
     except OSError as error:
         raise errors.ImageError(
             "unreadable", f"{picture} cannot be read ({error.strerror or error})."
         ) from error
+    except errors.ImageError as error:
+        raise errors.ImageError(error.kind, f"{picture} cannot be used: {error.reason}.") from error
 
 
 def error_of(record: dict[str, Any], status: int) -> Exception:

@@ -14,7 +14,7 @@ from retrieval.encoders.languages.multilingual import (
     is_installed,
 )
 from retrieval.errors import UnknownModelError
-from retrieval.query.language import is_foreign
+from retrieval.query.language import has_words, is_foreign
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +29,10 @@ class LanguageRouter:
         """The encoding of one text.
 
         One in another language goes through the encoder's own tower where there is no other, and
-        one line is logged that says so.
+        one line is logged that says so, as it is of a text without words.
         """
+        if not has_words(text):
+            logger.warning("The model reads words, of which the question has none.")
         if not is_foreign(text, self.encoder.knows):
             return self.encoder.encode_texts([text])
         if self._other is None:

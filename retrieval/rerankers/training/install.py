@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,35 +97,40 @@ def train_for_index(
     # is in use is on pictures that neither has seen.
     validation, compared = subset(whole, held_out[::2]), subset(whole, held_out[1::2])
     folder.mkdir(parents=True, exist_ok=True)
-    checkpoint = folder / CHECKPOINT_FILE
-    if not resume:
+    try:
+        checkpoint = folder / CHECKPOINT_FILE
+        if not resume:
+            checkpoint.unlink(missing_ok=True)
+        trained = train(
+            RerankerNetwork(_shape(with_tokens, whole)),
+            subset(whole, kept),
+            validation,
+            settings,
+            checkpoint=checkpoint,
+            progress=progress,
+        )
+        candidate = folder / _CANDIDATE_FILE
+        export(trained.network, candidate)
+        seen = part_of(encoded, held_out[1::2])
+        new = CompactReranker(candidate, with_tokens.token_grid, "new", trained.best.weight)
+        after = _recall(encoder, seen, RerankedSet(new, images, seen), settings.candidates)
+        first_stage = _first_stage_recall(compared)
+        used = _in_use(folder, encoder)
+        before = first_stage
+        if used is not None:
+            before = _recall(encoder, seen, RerankedSet(used, images, seen), settings.candidates)
+        # A weight of nought means that the best the new one can do is to keep silent.
+        installed = trained.best.weight > 0 and after >= before
+        if installed:
+            candidate.replace(folder / RERANKER_FILE)
+            _write_settings(folder, with_tokens, trained.best.weight, before, after)
+        else:
+            candidate.unlink()
         checkpoint.unlink(missing_ok=True)
-    trained = train(
-        RerankerNetwork(_shape(with_tokens, whole)),
-        subset(whole, kept),
-        validation,
-        settings,
-        checkpoint=checkpoint,
-        progress=progress,
-    )
-    candidate = folder / _CANDIDATE_FILE
-    export(trained.network, candidate)
-    seen = part_of(encoded, held_out[1::2])
-    new = CompactReranker(candidate, with_tokens.token_grid, "new", trained.best.weight)
-    after = _recall(encoder, seen, RerankedSet(new, images, seen), settings.candidates)
-    first_stage = _first_stage_recall(compared)
-    used = _in_use(folder, encoder)
-    before = first_stage
-    if used is not None:
-        before = _recall(encoder, seen, RerankedSet(used, images, seen), settings.candidates)
-    # A weight of nought means that the best the new one can do is to keep silent.
-    installed = trained.best.weight > 0 and after >= before
-    if installed:
-        candidate.replace(folder / RERANKER_FILE)
-        _write_settings(folder, with_tokens, trained.best.weight, before, after)
-    else:
-        candidate.unlink()
-    checkpoint.unlink(missing_ok=True)
+    finally:
+        # Not put in place, or cut off before there was anything to go on from: it is empty.
+        with suppress(OSError):
+            folder.rmdir()
     return TrainingReport(
         pictures=len(encoded.names),
         captions=len(encoded.captions),

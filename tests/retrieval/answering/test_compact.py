@@ -88,6 +88,37 @@ def test_a_question_of_no_kind_is_refused(answerer: CompactAnswerer, pixels: Pix
     assert refused.value.code == "question-kind"
 
 
+def test_a_denial_turns_the_answer_around(answerer: CompactAnswerer, pixels: Pixels) -> None:
+    is_there = answerer.answer("is there any cat?", pixels)
+    is_none = answerer.answer("is there no cat?", pixels)
+    assert [answer.text for answer in is_none] == ["no", "yes", "yes"]
+    for one, other in zip(is_there, is_none, strict=True):
+        assert other.kind == "yes/no" and other.is_sure == one.is_sure
+        assert other.confidence == pytest.approx(one.confidence)
+
+
+def test_a_number_is_answered_as_it_is_counted(answerer: CompactAnswerer, pixels: Pixels) -> None:
+    counted = answerer.answer("how many cats are there?", pixels)[0]
+    assert counted.text == "1"
+    for question, answer in (
+        ("are there three cats?", "no"),
+        ("is there exactly one cat?", "yes"),
+        ("are there more than two cats?", "no"),
+    ):
+        found = answerer.answer(question, pixels)[0]
+        assert (found.text, found.kind) == (answer, "yes/no"), question
+    assert found.confidence >= counted.confidence
+
+
+@pytest.mark.parametrize("question", ["how many?", "is", "what time is it?", "are there 12 cats?"])
+def test_what_cannot_be_answered_so_is_refused(
+    answerer: CompactAnswerer, pixels: Pixels, question: str
+) -> None:
+    with pytest.raises(QueryError, match="cannot answer") as refused:
+        answerer.answer(question, pixels)
+    assert refused.value.code == "question-kind"
+
+
 def test_pictures_without_patch_tokens_are_refused(answerer: CompactAnswerer) -> None:
     with pytest.raises(ValueError, match="patch tokens"):
         answerer.answer_encoded("is it red?", ImageEncoding(np.zeros((1, 264), np.float32)))

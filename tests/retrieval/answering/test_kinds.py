@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrieval.answering.kinds import Kind, kind_of, plain, subject_of
+from retrieval.answering.reading import Reading, read
 from retrieval.answering.which import Which, read_which
 
 
@@ -38,6 +39,97 @@ def test_the_kind_and_the_subject_of_a_question(question: str, kind: Kind, subje
 @pytest.mark.parametrize("question", ["why is he sad?", "describe this", "dog", "?"])
 def test_other_questions_have_no_kind(question: str) -> None:
     assert kind_of(question) is None
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "how many?", "how many are there?", "is", "is it?", "are there any?", "do you see?",
+        "what?", "what is", "who?", "where?", "what colour?", "what time is it?",
+        "what's the time?", "what time of day is it?", "which year was this taken in?",
+        "what is the weather like?", "what is the dog\u2019s name?", "what number is on the shirt?",
+        "what does the sign say?",
+    ],
+)  # fmt: skip
+def test_what_names_nothing_or_no_picture_shows_has_no_kind(question: str) -> None:
+    assert kind_of(question) is None
+
+
+@pytest.mark.parametrize(
+    ("question", "kind"),
+    [
+        ("what is this?", "object"),
+        ("what\u2019s this?", "object"),
+        ("who are they?", "object"),
+        ("where is this?", "place"),
+        ("what colour is it?", "colour"),
+        ("what can you see here?", "object"),
+        ("is it red?", "yes/no"),
+        ("what is the number of dogs?", "number"),
+        ("is there a clock that shows the time?", "yes/no"),
+    ],
+)
+def test_what_is_asked_of_the_whole_picture_has_one(question: str, kind: Kind) -> None:
+    assert kind_of(question) == kind
+
+
+_COUNTS = ("0", "1", "2", "3", "4", "5", "6")
+_NO = frozenset({"no"})
+
+
+@pytest.mark.parametrize(
+    ("question", "reading"),
+    [
+        ("Is there no dog?", Reading("yes/no", "is there any dog", "yes/no", _NO)),
+        ("do you see no dogs here?", Reading("yes/no", "is there any dogs here", "yes/no", _NO)),
+        ("is there nobody?", Reading("yes/no", "is there any people", "yes/no", _NO)),
+        ("is there no one in it?", Reading("yes/no", "is there any people in it", "yes/no", _NO)),
+        ("isn't there a dog?", Reading("yes/no", "is there a dog", "yes/no")),
+        ("is there one dog?", Reading("yes/no", "is there one dog", "yes/no")),
+        ("what is this?", Reading("object", "what is this", "object")),
+    ],
+)
+def test_a_denial_is_asked_without_its_no(question: str, reading: Reading) -> None:
+    assert read(question, _COUNTS) == reading
+
+
+@pytest.mark.parametrize(
+    ("question", "yes"),
+    [
+        ("are there two dogs?", "2"),
+        ("are there any 2 dogs?", "2"),
+        ("is there exactly one dog?", "1"),
+        ("are there more than four dogs?", "56"),
+        ("do you see at least 4 dogs?", "456"),
+        ("are there fewer than two dogs?", "01"),
+        ("are there no more than two dogs?", "012"),
+    ],
+)
+def test_a_number_of_things_is_counted(question: str, yes: str) -> None:
+    reading = read(question, _COUNTS)
+    assert reading is not None and reading.kind == "yes/no" and reading.asked == "number"
+    assert kind_of(reading.text) == "number"
+    assert reading.yes == frozenset(yes)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "are there 12 dogs?", "are there seven dogs?", "are there a dozen dogs?",
+        "are there more than 6 dogs?", "are there -3 dogs?", "are there 2.5 dogs?",
+        "are there two or three dogs?", "was this taken in the 1980s?", "is it 5 o'clock?",
+        "is it 5 pm?", "is the dog not running?", "is there a dog without a collar?",
+        "is there not a dog?", "is nobody there?", "how many dogs are not running?",
+    ],
+)  # fmt: skip
+def test_numbers_that_are_not_counted_and_other_denials_are_not_read(question: str) -> None:
+    assert read(question, _COUNTS) is None
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_read_or_not(text: str) -> None:
+    reading = read(text, _COUNTS)
+    assert reading is None or kind_of(reading.text) == reading.asked
 
 
 @given(st.text(max_size=60))

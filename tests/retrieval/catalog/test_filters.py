@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from retrieval.catalog import Catalog, Item, QuickReader
 from retrieval.catalog.filters import compile_filter, distance_km, register_functions
+from retrieval.errors import QueryError
 from retrieval.images.facts import ImageMetadata
 from retrieval.query import filters as f
 from retrieval.query.places import country_at
@@ -35,6 +36,23 @@ facts = st.builds(
 )
 place = st.none() | st.tuples(latitudes, longitudes)
 pictures = st.tuples(paths, facts, place, st.integers(1, 60), st.integers(1, 60))
+
+
+def nested(depth: int) -> f.Filter:
+    found: f.Filter = f.Rating(3, 5)
+    for level in range(1, depth):
+        found = f.And((found, f.Rating(1, 5))) if level % 2 else f.Not(found)
+    return found
+
+
+def test_as_many_conditions_as_are_taken_can_be_asked(tmp_path: Path) -> None:
+    one = f.Name("*.jpg")
+    with bound_catalog(tmp_path / "catalog.sqlite") as catalog:
+        for most in (f.Or((one,) * 499), nested(20), f.Not(f.Not(nested(18)))):
+            assert catalog.ids_matching(most).tolist() == []
+        for more in (f.Or((one,) * 500), nested(21)):
+            with pytest.raises(QueryError, match="Too many conditions: 500 at most"):
+                catalog.ids_matching(more)
 
 
 def in_place(facts: ImageMetadata, where: tuple[float, float] | None) -> ImageMetadata:

@@ -22,6 +22,8 @@ TODAY = date(2026, 11, 27)
     ("text", "words", "expected"),
     [
         ("a dog", "a dog", None),
+        ('"camera:" in a shop', '"camera:" in a shop', None),
+        ("not not type:jpg", "", f.FileType("jpg")),
         ("a clock showing 10:30", "a clock showing 10:30", None),
         ("note: urgent (really) or not", "note: urgent (really) or not", None),
         ("https://example.org/a:b", "https://example.org/a:b", None),
@@ -80,6 +82,10 @@ def test_conditions_are_told_from_words(text: str, words: str, expected: f.Filte
         ("season:rainy", "seasons are"),
         ("size:large", "'large' is no number"),
         ("type:.jpg", "suffix"),
+        ("a dog camera: X100", "'camera:', character 7 .*without a space"),
+        ("tag:caf\udce9", "a keyword is UTF-8"),
+        ("(" * 400 + "type:jpg" + ")" * 400, "nested deeper than 100 times"),
+        ("not " * 480 + "type:jpg", "nested deeper than 100 times"),
     ],
 )
 def test_a_condition_that_makes_no_sense_is_refused_with_its_place(text: str, says: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -66,6 +67,32 @@ def test_many_questions_at_once_are_answered_as_one_by_one(index: Path) -> None:
         firsts = [hits[0].path for hits in engine.search_many(texts, k=1)]
         assert firsts == [engine.search(text, k=1)[0].path for text in texts]
         assert engine.search_many([]) == []
+
+
+@pytest.mark.parametrize("options", [{}, {"rerank": "off"}, {"diverse": True}, {"fold": True}])
+def test_asking_for_more_than_there_is_takes_no_more_than_there_is(
+    index: Path, options: dict[str, Any]
+) -> None:
+    with SearchEngine.open(index) as engine:
+        every = engine.search("a cat", k=100, **options)
+        assert len(every) <= 18
+        asked = engine.search("a cat", k=10**19, candidates=10**19, **options)
+        assert {hit.path for hit in asked} == {hit.path for hit in every}
+        assert engine.search("a cat", k=10**12, offset=10**19, **options) == []
+        assert len(engine.browse("type:png", k=10**19)) > 0
+
+
+@pytest.mark.parametrize("words", ["dog \udcff", "\u200b", "\xad \x07", "\ue000"])
+def test_what_holds_no_words_is_refused(index: Path, words: str) -> None:
+    with SearchEngine.open(index) as engine, pytest.raises(ValueError, match="The question is"):
+        engine.search(words)
+
+
+def test_signs_alone_are_said_to_be_no_words(index: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with SearchEngine.open(index) as engine:
+        engine.search("🐶")
+    told = [record.message for record in caplog.records]
+    assert told == ["The model reads words, of which the question has none."]
 
 
 def test_without_an_index_the_error_names_the_command(tmp_path: Path) -> None:

@@ -52,6 +52,26 @@ def test_copies_fold_whenever_and_bursts_within_a_minute(
     assert [one.item_id for one in found[0].like] == ([2] if folds else [])
 
 
+def moment(video: str, item_id: int) -> Hit:
+    return Hit(item_id, 1.0 - item_id / 100, Path(video), item_id, 0.5, 4, 3, time_ms=item_id)
+
+
+def test_videos_that_share_a_shot_are_two_answers_and_a_copied_video_is_one() -> None:
+    title, ones_own, anothers_own = np.eye(3, dtype=np.float32)
+    # Both begin with the title; the copy's second shot stands before the original's.
+    hits = [
+        moment("/a.mp4", 1), moment("/b.mp4", 2), moment("/copy.mp4", 3),
+        moment("/copy.mp4", 4), moment("/a.mp4", 5), moment("/b.mp4", 6),
+    ]  # fmt: skip
+    shown = [title, title, title, ones_own, ones_own, anothers_own]
+    found = fold(hits, dict(zip(range(1, 7), shown, strict=True)), RULE)
+    assert [(one.path.name, [other.item_id for other in one.like]) for one in found] == [
+        ("a.mp4", [2, 3, 4, 5]),
+        ("b.mp4", []),
+    ]
+    assert found[1].item_id == 6
+
+
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 90), max_size=30), st.sets(st.integers(0, 29)))
 def test_every_answer_comes_once_and_the_first_of_a_group_leads(

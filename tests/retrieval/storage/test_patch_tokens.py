@@ -110,6 +110,31 @@ def test_damage_inside_the_file_costs_the_tokens_and_nothing_else(path: Path) ->
         assert set(cache.get([150])) == {150}
 
 
+def test_who_only_asks_reads_what_is_left_of_a_damaged_file_and_leaves_it(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tokens = _tokens(200)
+    with PatchTokenStore.open(path, FINGERPRINT) as cache:
+        cache.put(range(200), tokens)
+    data = bytearray(path.read_bytes())
+    half = len(data) // 2 // 4096 * 4096
+    data[half : half + 2**16] = b"\xa5" * 2**16
+    path.write_bytes(data)
+    for _ in range(2):
+        with PatchTokenStore.open(path, FINGERPRINT, begins_anew=False) as cache:
+            found = cache.get(range(200))
+        assert 0 < len(found) < 200
+        assert all(np.array_equal(own, tokens[id_]) for id_, own in found.items())
+    assert path.read_bytes() == data
+    assert {record.message for record in caplog.records} == {
+        "The cache of patch tokens is damaged: to mend the index makes them again."
+    }
+    path.write_bytes(b"damaged" * 1000)
+    with PatchTokenStore.open(path, FINGERPRINT, begins_anew=False) as cache:
+        assert cache.get([1]) == {}
+    assert path.read_bytes() == b"damaged" * 1000
+
+
 def test_a_database_of_something_else_is_begun_anew(path: Path) -> None:
     with sqlite3.connect(path) as other:
         other.execute("CREATE TABLE tokens (word TEXT)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -119,3 +120,61 @@ def test_low_rank_updates_leave_an_ordinary_model(
 def test_the_built_in_models_weights_cannot_be_trained(captions: Path, tmp_path: Path) -> None:
     with pytest.raises(EncoderTrainingError, match="eight bits"):
         _tuned("compact", captions, tmp_path / "own", "all", 1, 1e-3)
+
+
+def test_what_is_no_better_leaves_no_folder_that_it_made(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    report = tune_encoder(
+        "compact",
+        read_captions(CAPTIONS),
+        photos,
+        tmp_path / "mine" / "a" / "b",
+        default_settings("heads", epochs=1),
+    )
+    assert not report.installed
+    assert [file.name for file in tmp_path.rglob("*")] == ["mine"]
+
+
+def test_a_training_that_diverges_leaves_nothing(captions: Path, tmp_path: Path) -> None:
+    settings = replace(default_settings("heads", epochs=3), learning_rate=1e30)
+    with pytest.raises(EncoderTrainingError, match="diverged"):
+        tune_encoder(
+            "compact",
+            read_captions(captions),
+            captions.parent / "images",
+            tmp_path / "a" / "own",
+            settings,
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("cut_off_in", "left"), [("epoch 1", []), ("epoch 3", ["checkpoint.pt"])])
+def test_a_training_that_is_cut_off_leaves_what_it_goes_on_from(
+    captions: Path, tmp_path: Path, cut_off_in: str, left: list[str]
+) -> None:
+    def progress(stage: str, done: int, total: int) -> None:
+        if stage == cut_off_in:
+            raise KeyboardInterrupt
+
+    def training(**options: object) -> TuningReport:
+        return tune_encoder(
+            "compact",
+            read_captions(captions),
+            captions.parent / "images",
+            tmp_path / "own",
+            default_settings("heads", epochs=20, learning_rate=3e-4),
+            **options,  # type: ignore[arg-type]
+        )
+
+    with pytest.raises(KeyboardInterrupt):
+        training(progress=progress)
+    assert [file.name for file in tmp_path.rglob("*.pt")] == left
+    assert bool(list(tmp_path.iterdir())) == bool(left)
+    assert training(resume=True).installed
+    assert [file.name for file in tmp_path.iterdir()] == ["own"]
+
+
+def test_an_output_that_cannot_be_made_is_a_sentence(captions: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(EncoderTrainingError, match=r"cannot be made .*: choose another output"):
+        _tuned("compact", captions, tmp_path / "file" / "own", "heads", 1, 1e-3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -145,3 +146,28 @@ def test_the_same_words_fit_the_same_pictures(texts: list[str]) -> None:
     assert np.array_equal(pairs, pairs.T)
     for row, text in enumerate(texts):
         assert [bool(x) for x in pairs[row]] == [t.lower() == text.lower() for t in texts]
+
+
+def test_a_training_that_diverges_says_so() -> None:
+    encoded = _encoded(60)
+    parts = split_pictures(60, 0)
+    data = CaptionedSet(encoded.captions, encoded.owner, parts, "f0")
+    with pytest.raises(EncoderTrainingError, match=r"rate of 1e\+30: give a smaller") as told:
+        train(HeadsTraining(encoded, "both"), data, replace(SETTINGS, learning_rate=1e30))
+    assert told.value.code == "diverged"
+
+
+@pytest.mark.parametrize("rate", [float("nan"), float("inf"), -1.0, 0.0, 1.5])
+def test_a_learning_rate_that_is_none_is_refused(rate: float) -> None:
+    with pytest.raises(EncoderTrainingError, match="above 0 and at most 1"):
+        default_settings("heads", learning_rate=rate)
+
+
+def test_the_loss_before_any_training_is_none_also_of_an_older_checkpoint(tmp_path: Path) -> None:
+    _, epochs = _trained(_encoded(60), tmp_path / "c.pt")
+    assert [epoch.loss is None for epoch in epochs] == [True] + [False] * (len(epochs) - 1)
+    kept = torch.load(tmp_path / "c.pt", weights_only=True)
+    kept["epochs"][0]["loss"] = float("nan")
+    torch.save(kept, tmp_path / "c.pt")
+    _, resumed = _trained(_encoded(60), tmp_path / "c.pt")
+    assert resumed[0].loss is None
