@@ -6,6 +6,14 @@ from collections.abc import Callable
 
 from retrieval.catalog.filters import EARTH_RADIUS_KM, Value, containing, country_at_place
 
+
+def _tamed(amount: str) -> str:
+    """A number that is not so small that the server would call its square an underflow."""
+    return f"(CASE WHEN abs({amount}) < 1e-100 THEN 0 ELSE {amount} END)"
+
+
+_SOUTH, _NORTH, _EAST = _tamed("south"), _tamed("north"), _tamed("east - west")
+_UPWARDS = _tamed(f"radians({_NORTH}) - radians({_SOUTH})")
 # A name that is no UTF-8 is told by its escapes, so that its suffix is found all the same.
 FUNCTIONS = (
     """
@@ -23,8 +31,8 @@ FUNCTIONS = (
         north double precision, east double precision
     ) RETURNS double precision LANGUAGE sql IMMUTABLE PARALLEL SAFE STRICT AS $$
         SELECT 2 * {EARTH_RADIUS_KM} * asin(least(1, sqrt(
-            sin((radians(north) - radians(south)) / 2) ^ 2
-            + cos(radians(south)) * cos(radians(north)) * sin(radians(east - west) / 2) ^ 2)))
+            sin({_UPWARDS} / 2) ^ 2
+            + cos(radians({_SOUTH})) * cos(radians({_NORTH})) * sin(radians({_EAST}) / 2) ^ 2)))
     $$
     """,
 )

@@ -174,6 +174,19 @@ def test_a_filter_finds_what_it_says_in_both_readers(places: CatalogPlaces) -> N
     examples(places, 150)(check)()
 
 
+@pytest.mark.parametrize("apart", [5e-324, 1e-308, 1e-200, 1e-12])
+def test_places_next_to_one_another_are_near(places: CatalogPlaces, apart: float) -> None:
+    with bound_catalog(places.fresh()) as catalog:
+        with catalog.transaction() as change:
+            known = ImageMetadata(latitude=apart, longitude=-apart)
+            change.add_files(
+                change.add_root(Path("/r")).id,
+                [picture("a.jpg", metadata=known)],
+                np.ones((1, 4), np.float32) / 2,
+            )
+        assert len(catalog.ids_matching(f.Near(0.0, 0.0, 0.01))) == 1
+
+
 def test_a_circle_holds_what_is_a_little_nearer_than_its_radius(places: CatalogPlaces) -> None:
     """Every direction, over the poles and the date line too: the box around it is wide enough."""
 

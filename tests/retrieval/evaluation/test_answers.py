@@ -79,6 +79,8 @@ def test_missing_pictures_are_listed_and_none_at_all_is_an_error(
 
 
 def test_best_answers_keep_what_is_next() -> None:
-    best = best_answers([("two", 0.6), ("three", 0.3), ("four", 0.1)], 0.5, kind_of("how many?"), 1)
+    best = best_answers(
+        [("two", 0.6), ("three", 0.3), ("four", 0.1)], 0.5, kind_of("how many dogs?"), 1
+    )
     assert best == Answer("two", 0.6, True, "number", (("three", 0.3),))
     assert not best_answers([("two", np.float64(0.9))], None, None).is_sure
