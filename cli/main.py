@@ -144,8 +144,8 @@ def group(ctx: click.Context, index_dir: str | None) -> None:
 def main() -> None:
     """Run the command line; errors come out as one sentence and an exit code."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
-    # It tells of each of its tries in two lines; what came of them is told by ours.
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    # The hub's package tells of each of its tries; what came of them is told by our error.
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
     try:
         code = group.main(standalone_mode=False)
         sys.stdout.flush()
