@@ -90,6 +90,12 @@ def restrictable(command: Callable[..., Any]) -> Callable[..., Any]:
     return restricted
 
 
+def check_dates(after: datetime | None, before: datetime | None) -> None:
+    """Raise click.UsageError where no time lies between `--after` and `--before`."""
+    if after is not None and before is not None and after >= before:
+        raise click.UsageError("--after is not earlier than --before: no time lies between them.")
+
+
 def _with(options: Sequence[Callable[..., Any]], command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(options):
         command = option(command)
@@ -104,8 +110,7 @@ def _as_one(
     from retrieval.query.filters import And, Below, Taken
     from retrieval.query.parse import parse_filter
 
-    if after is not None and before is not None and after >= before:
-        raise click.UsageError("--after is not earlier than --before: no time lies between them.")
+    check_dates(after, before)
     parts: list[Filter] = []
     if within is not None:
         parts.append(Below(absolute(within)))

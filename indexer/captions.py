@@ -17,9 +17,9 @@ from indexer.sidecars import SidecarError, remove_from_sidecar, write_sidecar
 from retrieval.captioning.base import Caption, Captioner, PictureToCaption
 from retrieval.captioning.registry import COMPACT, load_captioner
 from retrieval.catalog.records import Item
-from retrieval.errors import MmsearchError
 from retrieval.index import Index
 from retrieval.paths import absolute
+from retrieval.search.restrict import nothing_below
 
 _BATCH_SIZE = 32
 # A picture as it was described: where it is, and what was said.
@@ -150,7 +150,7 @@ def _within(index: Index, folders: Sequence[str | os.PathLike[str]] | None) -> N
     for folder in map(absolute, folders):
         ids = index.catalog.ids_within(folder)
         if not len(ids):
-            raise MmsearchError(f"No picture below {folder} is indexed: check the folder's name.")
+            raise nothing_below(folder)
         found.append(ids)
     return np.unique(np.concatenate(found))
 

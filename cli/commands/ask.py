@@ -14,7 +14,7 @@ from cli.engine import opened_engine
 from cli.exit_codes import NOTHING_FOUND
 from cli.output.terminal import write_json
 from cli.question import check_utf8, read_question
-from cli.restriction import restriction_options
+from cli.restriction import check_dates, restriction_options
 from retrieval.media.times import at_time, clock
 from retrieval.paths import show_path
 
@@ -84,8 +84,7 @@ def command(
         raise click.UsageError("Name files or give --in-results: they are two sets of pictures.")
     if photos and any(one is not None for one in (within, filter_text, after, before)):
         raise click.UsageError("Conditions choose among indexed pictures: leave the files out.")
-    if after is not None and before is not None and after >= before:
-        raise click.UsageError("--after is not earlier than --before: no time lies between them.")
+    check_dates(after, before)
     if photos:
         found = _of_files(ctx, question, photos, answerer)
     else:

@@ -17,7 +17,7 @@ from cli.options import Number
 from cli.output.options import Output, output_options
 from cli.output.records import hit_record
 from cli.question import QuestionCommand, composed, read_question
-from cli.restriction import paging_options, restriction_options
+from cli.restriction import check_dates, paging_options, restriction_options
 
 if TYPE_CHECKING:
     from retrieval.search.compose import Fusion
@@ -188,8 +188,7 @@ def command(
     pictures = [*([image] if image is not None else []), *likes]
     question, parsed = read_question(words, filter_text, pictures)
     output.check()
-    if after is not None and before is not None and after >= before:
-        raise click.UsageError("--after is not earlier than --before: no time lies between them.")
+    check_dates(after, before)
     if relevant and question is None:
         raise click.UsageError("--relevant judges words: say what is to be seen.")
     if match == "words" and pictures:

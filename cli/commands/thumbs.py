@@ -12,9 +12,8 @@ from cli.output.terminal import write_json
 from retrieval.media.times import clock
 
 if TYPE_CHECKING:
-    from retrieval.catalog import Catalog
     from retrieval.search.engine import SearchEngine
-    from retrieval.search.hit import Hits
+    from retrieval.search.hit import Hit, Hits
 
 
 @click.command("thumbs")
@@ -44,7 +43,7 @@ def command(
     with SearchEngine.open(index_dir) as engine:
         moments = _moments(engine, file)
         if save is not None:
-            _require_unchanged(engine.catalog, moments[0].path)
+            _require_unchanged(engine, moments[0])
     times = [hit.time_ms or 0 for hit in moments]
     if as_json:
         write_json([{"time_ms": time_ms, "time": clock(time_ms)} for time_ms in times])
@@ -86,25 +85,21 @@ def _moments(engine: SearchEngine, file: Path) -> Hits:
         raise
 
 
-def _require_unchanged(catalog: Catalog, path: Path) -> None:
-    """Raise MmsearchError where a video is another than the one whose moments are kept."""
-    from retrieval.errors import MmsearchError
+def _require_unchanged(engine: SearchEngine, moment: Hit) -> None:
+    """Raise MmsearchError where a video is another than the one whose moments are kept.
 
-    try:
-        facts = path.stat()
-    except OSError:
-        # Whoever reads it says so.
-        return
-    for root in catalog.roots():
-        if root.path not in path.parents:
-            continue
-        below = path.relative_to(root.path).as_posix()
-        for _, known in catalog.known_files(root.id, below):
-            if (known.size_bytes, known.mtime_ns) != (facts.st_size, facts.st_mtime_ns):
-                raise MmsearchError(
-                    f"{path} has changed since it was indexed: run `mmsearch index` first, "
-                    "so that its moments are those of the file."
-                )
+    Of one that is gone whoever reads it says so.
+    """
+    from retrieval.catalog.originals import original_of
+    from retrieval.errors import MmsearchError
+    from retrieval.search.unchanged import is_same_file
+
+    original = original_of(engine.index.reader.raw_rows, moment.item_id)
+    if original is not None and is_same_file(original) is False:
+        raise MmsearchError(
+            f"{moment.path} has changed since it was indexed: run `mmsearch index` first, "
+            "so that its moments are those of the file."
+        )
 
 
 def _print(moments: Hits) -> None:

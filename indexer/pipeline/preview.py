@@ -13,7 +13,6 @@ from indexer.maintenance.check_files import content_hash
 from indexer.pipeline.exclude import check_patterns
 from indexer.pipeline.offline import Mounts
 from indexer.pipeline.planned_roots import PlannedRoots
-from indexer.pipeline.read import MAX_FILE_BYTES
 from indexer.pipeline.removed import exclusions_of, left_removed
 from indexer.pipeline.scan import ScannedFile
 from indexer.pipeline.survey import Survey, is_away, survey
@@ -22,6 +21,7 @@ from retrieval.arguments import check_paths
 from retrieval.catalog import Catalog, KnownFile, StoredFile
 from retrieval.encoders.bound import BoundEncoder
 from retrieval.errors import IndexMissingError
+from retrieval.images.files import MAX_FILE_BYTES
 from retrieval.media.base import VIDEO, is_supported, kind_of
 from retrieval.storage.index_dir import IndexDir, resolve_index_dir
 

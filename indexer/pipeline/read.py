@@ -7,8 +7,6 @@ itself, is left to processes of its own, where a hostile file does no harm.
 from __future__ import annotations
 
 import hashlib
-import os
-import stat
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,13 +20,12 @@ from retrieval.images.byte_budget import ByteBudget
 from retrieval.images.decode import DecodedImage
 from retrieval.images.decoder_pool import DecoderPool
 from retrieval.images.facts import ImageMetadata
+from retrieval.images.files import read_file
 from retrieval.images.preprocess import Preprocessing
 from retrieval.media.base import is_supported
 
 # What the bytes of all files in hand may take together; a larger one is in hand alone.
 FILE_BUDGET_BYTES = 128 * 2**20
-# No photograph is that large; reading a disk image that is called .tif would fill the memory.
-MAX_FILE_BYTES = 2**30
 # Files are read while all decoders are at work, so that none waits for a slow disk.
 _READERS_BESIDE_DECODERS = 2
 _AHEAD_A_DECODER = 16
@@ -129,24 +126,10 @@ def _size_now(path: Path) -> int:
 
 
 def _read(path: Path) -> bytes:
-    """All bytes of a regular file; never waits for a pipe or a device that lies in its place."""
+    """As `read_file`; what the system refuses is an ImageError too."""
     try:
-        with open(path, "rb", opener=_open_without_waiting) as file:
-            facts = os.fstat(file.fileno())
-            if not stat.S_ISREG(facts.st_mode):
-                raise ImageError("unreadable", "it is no regular file")
-            if facts.st_size > MAX_FILE_BYTES:
-                raise ImageError("too-large", "the file is larger than 1 GiB")
-            # One byte more than there should be, to see whether somebody is still writing.
-            data = file.read(facts.st_size + 1)
-            if len(data) != facts.st_size:
-                raise ImageError("unreadable", "it changed while it was read")
-            return data
+        return read_file(path)
     except FileNotFoundError as error:
         raise ImageError("vanished", "the file is no longer there") from error
     except OSError as error:
         raise ImageError("unreadable", f"it cannot be read ({error.strerror})") from error
-
-
-def _open_without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

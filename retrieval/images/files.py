@@ -8,6 +8,7 @@ from pathlib import Path
 
 from retrieval.errors import ImageError
 
+# No photograph is that large; reading a disk image that is called .tif would fill the memory.
 MAX_FILE_BYTES = 2**30
 
 

@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from retrieval.search.explain import Explanation
     from retrieval.search.similar import Picture
     from retrieval.search.themes import Theme
+    from retrieval.vectors.base import Ids
 
 
 class SearchEngine(Closing):
@@ -250,11 +251,7 @@ class SearchEngine(Closing):
         self._check_process()
         check_count("k", k)
         check_offset(offset)
-        ids = self._restrict.ids(as_filter(filter))
-        items = self._reader.newest(ids, k, offset)
-        return Hits(
-            as_hit(rank, item, 0.0, 0.0) for rank, item in enumerate(items, start=offset + 1)
-        )
+        return self._newest(self._restrict.ids(as_filter(filter)), k, offset)
 
     def moments(self, video: str | os.PathLike[str]) -> Hits:
         """The moments that the index keeps of a video, by its path, in their order.
@@ -478,7 +475,11 @@ class SearchEngine(Closing):
         asked = read_results_question(question, query)
         options["filter"] = _both(options.get("filter"), asked.filter)
         if asked.search is None:
-            hits = self._newest(k, options)
+            after, before = options.get("after"), options.get("before")
+            check_times(after, before)
+            ids = self._restrict(options.get("within"), after, before, options["filter"])
+            assert ids is not None
+            hits = self._newest(ids, k)
         else:
             hits = self.search(asked.search, max(k, WHICH_OF) if asked.wanted else k, **options)
         answers = self.ask_many(asked.question, hits, answerer=answerer)
@@ -500,14 +501,12 @@ class SearchEngine(Closing):
 
         return Asker(self._encode)
 
-    def _newest(self, k: int, options: SearchOptions) -> Hits:
-        """As `browse`, of what all conditions among the options fit."""
-        after, before = options.get("after"), options.get("before")
-        check_times(after, before)
-        ids = self._restrict(options.get("within"), after, before, options.get("filter"))
-        assert ids is not None
-        items = self._reader.newest(ids, k)
-        return Hits(as_hit(rank, item, 0.0, 0.0) for rank, item in enumerate(items, start=1))
+    def _newest(self, ids: Ids, k: int, offset: int = 0) -> Hits:
+        """Of these items the newest, of which nothing is asked."""
+        items = self._reader.newest(ids, k, offset)
+        return Hits(
+            as_hit(rank, item, 0.0, 0.0) for rank, item in enumerate(items, start=offset + 1)
+        )
 
     def _first_moment(self, picture: Picture) -> Picture:
         """The picture, or in the place of an indexed video's path its first moment."""

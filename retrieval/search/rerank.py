@@ -148,17 +148,15 @@ def _rescored(look: Looked, tokens: dict[int, Tokens]) -> Floats:
     scores = reranker.rerank(look.query, candidates)
     first = np.asarray(look.similarities, dtype=np.float64)
     unseen = np.isnan(scores)
+    missing, what = int(unseen.sum()), "files are missing."
     if reranker.needs_tokens:
-        bare = sum(candidate.patch_tokens is None for candidate in candidates)
-        if bare:
-            logger.warning(
-                "%d of %d candidates are ranked without a second look: their patch tokens are "
-                "missing; indexing again makes them.", bare, len(scores),
-            )  # fmt: skip
-    elif unseen.any():
+        # A question without words has no scores either.
+        missing = sum(candidate.patch_tokens is None for candidate in candidates)
+        what = "patch tokens are missing; indexing again makes them."
+    if missing:
         logger.warning(
-            "%d of %d candidates are ranked without a second look: their files are missing.",
-            unseen.sum(), len(scores),
+            "%d of %d candidates are ranked without a second look: their %s",
+            missing, len(scores), what,
         )  # fmt: skip
     return first if unseen.all() else reranker.fusion.fuse(first, scores)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from datetime import datetime
+from pathlib import Path
 
 from retrieval.catalog.sqlite.quick_reader import QuickReader
 from retrieval.errors import MmsearchError
@@ -39,9 +40,7 @@ class Restriction:
         if within is not None:
             folder = Below(absolute(within))
             if not len(self.ids(folder)):
-                raise MmsearchError(
-                    f"No picture below {folder.folder} is indexed: check the folder's name."
-                )
+                raise nothing_below(folder.folder)
             parts.append(folder)
         if after is not None or before is not None:
             parts.append(Taken(after, before))
@@ -62,6 +61,11 @@ class Restriction:
             while len(self._kept) > _KEPT:
                 self._kept.pop(next(iter(self._kept)))
         return ids
+
+
+def nothing_below(folder: Path) -> MmsearchError:
+    """What is said of a folder that a question or a run is kept to, and that is not indexed."""
+    return MmsearchError(f"No picture below {folder} is indexed: check the folder's name.")
 
 
 def as_filter(filter_: Filter | str) -> Filter:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from retrieval.catalog.originals import original_of
+from retrieval.catalog.originals import Original, original_of
 from retrieval.catalog.sqlite.quick_reader import QuickReader
 
 
@@ -15,10 +15,15 @@ def is_as_indexed(item_id: int, reader: QuickReader) -> bool:
     original = original_of(reader.raw_rows, item_id)
     if original is None:
         return False
+    if is_same_file(original):
+        return True
+    return any(original.path.is_relative_to(root) for root in reader.full.elsewhere())
+
+
+def is_same_file(original: Original) -> bool | None:
+    """Whether a file has the size and time that it was indexed with; None where it is gone."""
     try:
         facts = original.path.stat()
-        if (facts.st_size, facts.st_mtime_ns) == (original.size_bytes, original.mtime_ns):
-            return True
     except OSError:
-        pass
-    return any(original.path.is_relative_to(root) for root in reader.full.elsewhere())
+        return None
+    return (facts.st_size, facts.st_mtime_ns) == (original.size_bytes, original.mtime_ns)
