@@ -140,7 +140,7 @@ class _Course:
         self.an_epoch = max(1, len(material.learnt) // self.size)
         self.planned = max(1, round(settings.epochs * self.an_epoch))
         self.done, self.epochs = 0, 0
-        self.losses: list[float] = []
+        self.losses: list[Tensor] = []
         self.kept, self.spent_s = kept, 0.0
         self.captions_of = material.corpus.captions.of_each(len(material.pictures))
         self.questions_of = material.corpus.questions.of_each(len(material.corpus.captions))
@@ -175,7 +175,7 @@ class _Course:
                 self.kept.save(self._state())
         losses, self.losses = self.losses, []
         self.epochs += 1
-        return float(np.mean(losses)) if losses else float("nan")
+        return float(torch.stack(losses).mean()) if losses else float("nan")
 
     def _step(self) -> None:
         factor = cosine(self.share(), self.settings.warm_up)
@@ -190,7 +190,8 @@ class _Course:
         # The first steps' weights are far off, so that the average forgets them sooner.
         decay = min(self.settings.average_decay, self.done / (9 + self.done))
         update_average(self.average, self.towers, decay)
-        self.losses.append(float(loss.detach()))
+        # As a number it would have to be waited for.
+        self.losses.append(loss.detach())
 
     @property
     def _elapsed_s(self) -> float:
@@ -203,7 +204,8 @@ class _Course:
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "random": random_state(self.rng, self.device),
-            "progress": (self.done, self.epochs, self.losses, self._elapsed_s),
+            "losses": self.losses,
+            "progress": (self.done, self.epochs, self._elapsed_s),
         }
 
     def _restore(self, state: dict[str, Any]) -> None:
@@ -211,7 +213,8 @@ class _Course:
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         set_random_state(state["random"], self.rng, self.device)
-        self.done, self.epochs, self.losses, self.spent_s = state["progress"]
+        self.losses = [loss.to(self.device) for loss in state["losses"]]
+        self.done, self.epochs, self.spent_s = state["progress"]
 
     def _draw(self) -> Integers:
         """Different pictures, rows of `learnt`: families of look-alikes among any others."""
