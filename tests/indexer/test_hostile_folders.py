@@ -19,6 +19,7 @@ from indexer import index_folders
 from indexer.pipeline import read as load
 from retrieval.catalog import Catalog
 from retrieval.errors import ImageError
+from retrieval.images import files
 from tests.support.small_encoder import ColorEncoder
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="names and files of POSIX systems")
@@ -161,7 +162,7 @@ def test_a_file_that_grows_while_it_is_read_is_a_failure_and_read_again_the_next
         return facts
 
     with monkeypatch.context() as patch:
-        patch.setattr(load.os, "fstat", grow)
+        patch.setattr(files.os, "fstat", grow)
         with pytest.raises(ImageError, match="changed while it was read"):
             load._read(path)
         summary = index_folders([library], tmp_path / "index", encoder=ColorEncoder())
