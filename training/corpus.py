@@ -120,12 +120,12 @@ def prepare(
     ]
     groups = [(number, words_of(text)) for number, texts in enumerate(unseen) for text in texts]
     parts = {
-        "captions": _texts(tokenizer, captions, owner, stems),
-        "slips": _texts(tokenizer, [with_slip(c, rng) for c in captions], owner, stems, captions),
-        "questions": _texts(tokenizer, [p for _, p in pieces], [n for n, _ in pieces], stems),
-        "twins": _texts(tokenizer, [t for _, t in twins], [n for n, _ in twins], stems),
-        "unseen": _texts(tokenizer, [t for _, t in groups], [n for n, _ in groups], None),
-        "general": _texts(tokenizer, [words_of(t) for t in general], range(len(general)), None),
+        "captions": as_texts(tokenizer, captions, owner, stems),
+        "slips": as_texts(tokenizer, [with_slip(c, rng) for c in captions], owner, stems, captions),
+        "questions": as_texts(tokenizer, [p for _, p in pieces], [n for n, _ in pieces], stems),
+        "twins": as_texts(tokenizer, [t for _, t in twins], [n for n, _ in twins], stems),
+        "unseen": as_texts(tokenizer, [t for _, t in groups], [n for n, _ in groups], None),
+        "general": as_texts(tokenizer, [words_of(t) for t in general], range(len(general)), None),
     }
     arrays = {
         f"{name}_{field}": getattr(texts, field)
@@ -181,13 +181,7 @@ def read_pictures(folder: Path, workers: int = 16) -> Tensor:
     return pixels
 
 
-def _encoded(pixels: Pixels) -> bytes:
-    out = io.BytesIO()
-    Image.fromarray(pixels).save(out, "WEBP", quality=_QUALITY, method=4)
-    return out.getvalue()
-
-
-def _texts(
+def as_texts(
     tokenizer: Tokenizer,
     texts: Sequence[Sequence[str]],
     owner: Iterable[int] | Integers,
@@ -213,3 +207,9 @@ def _texts(
         starts.append(len(ids))
     owners = owner if isinstance(owner, np.ndarray) else np.fromiter(owner, np.int64)
     return Texts(np.array(ids, np.int16), np.array(known, np.int16), np.array(starts), owners)
+
+
+def _encoded(pixels: Pixels) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "WEBP", quality=_QUALITY, method=4)
+    return out.getvalue()

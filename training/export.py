@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from retrieval.encoders.onnx.session import session_options
+from retrieval.encoders.onnx.session import EXACT_PRODUCTS, session_options
 from retrieval.rerankers.training.export import export as export_exactly
 from retrieval.rerankers.training.network import RerankerNetwork
 from training.efficientnet import SameConv
@@ -57,7 +57,7 @@ class ImageGraph(nn.Module):
         self.patch = folded(towers.patch)
         self.hubness = hubness
         self.token_scale = token_scale
-        self.second_px = towers.shape.second_px
+        self.second_px = towers.shape.second_use_px
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """uint8 (n, S, S, 3) → vectors (n, dim), tokens int8 (n, rows, token_dim)."""
@@ -159,10 +159,11 @@ def export_reranker(network: RerankerNetwork, token_scale: float, file: Path) ->
 def optimise(file: Path) -> None:
     """Keep a graph as ONNX Runtime rewrites it when it loads, so that no question waits for that.
 
-    What it computes stays the same, bit by bit. Made on x86 without VNNI, eight-bit weights come
-    out unsigned, which is exact on every processor; else they do so there at loading.
+    What it computes stays the same, bit by bit. Eight-bit weights come out unsigned, as x86
+    processors without VNNI need them to be exact: else they were made so there at loading.
     """
     options = session_options()
+    options.add_session_config_entry(EXACT_PRODUCTS, "1")
     # Further rewriting would be for this processor alone.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     with tempfile.TemporaryDirectory() as folder:

@@ -45,7 +45,8 @@ def finish(
     out.mkdir(parents=True, exist_ok=True)
     hubness = _hubness(towers, sources, tokenizer, recipe, seed)
     say(f"against hubs: {hubness.settings}")
-    calibration = pixels_of(sources.learnt[: recipe.calibration_pictures], recipe.side_px)
+    shown_px = towers.shape.first_use_px
+    calibration = pixels_of(sources.learnt[: recipe.calibration_pictures], shown_px)
     export_picture_tower(ImageGraph(towers, hubness, TOKEN_STEP), calibration, out / "image.onnx")
     export_text_tower(towers.text, hubness, out / "text.onnx")
     export_reranker(towers.reranker, TOKEN_STEP, out / "reranker.onnx")
@@ -77,7 +78,7 @@ def _hubness(
     pictures = torch.cat(
         [
             towers.vector(torch.from_numpy(batch).permute(0, 3, 1, 2).float() / 127.5 - 1.0)
-            for batch in pixels_of(sources.held, recipe.side_px)
+            for batch in pixels_of(sources.held, towers.shape.first_use_px)
         ]
     )
     captions = [text for picture in sources.held for text in picture.captions]
@@ -103,7 +104,7 @@ def _write_config(
         "name": "compact",
         "version": VERSION,
         "dim": shape.dim + EXTRA_DIMENSIONS,
-        "image": {"size_px": recipe.side_px, "resize": "squash", "interpolation": "bicubic"},
+        "image": {"size_px": shape.first_use_px, "resize": "squash", "interpolation": "bicubic"},
         "text": {"max_tokens": shape.text.max_tokens},
         "tokens": {
             "grid": [shape.grid, shape.grid],

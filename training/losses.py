@@ -80,6 +80,16 @@ def word_patch_loss(
     return torch.stack(losses).mean()
 
 
+def lead_loss(own: Tensor, other: Tensor) -> Tensor:
+    """Captions lead their false twins by more with their own pictures than with others.
+
+    own and other (n,): how much a text's score exceeds its twin's, with its picture and with
+    another. True captions read otherwise than made ones, so that a lead alone is learnt from the
+    texts; what it gains by the picture is not.
+    """
+    return F.softplus(other - own).mean()
+
+
 def presence_loss(attention: Tensor, counted: Tensor, absent: Tensor) -> Tensor:
     """Words that are there look at the picture, words that are not look at nothing.
 

@@ -28,16 +28,22 @@ TOKEN_STEP = 4.0 / 127.0
 
 @dataclass(frozen=True)
 class TowerShape:
-    """The sizes of all towers; `first_px` and `second_px` must be multiples of 32.
+    """The sizes of all towers; those in pixels must be multiples of 32.
 
-    A patch token takes `token_dim` bytes, and a picture (`second_px` / 16)² + `whole_rows` of them.
+    Training shows them pictures of `first_px` and `second_px`, of which it cuts pieces and enlarges
+    them: what is in a picture looks larger to it than in the whole picture. So whole pictures are
+    shown at `first_use_px` and `second_use_px` once it is over (Touvron et al., *Fixing the
+    Train-Test Resolution Discrepancy*, NeurIPS 2019). A patch token takes `token_dim` bytes, and a
+    picture (`second_px` / 16)² + `whole_rows` of them, at whatever size it is shown.
     """
 
     text: TextShape
     first: LiteShape = SHAPES["lite2"]
     first_px: int = 256
+    first_use_px: int = 288
     second: LiteShape = SHAPES["lite0"]
     second_px: int = 224
+    second_use_px: int = 256
     dim: int = 256
     head_width: int = 768
     word_dim: int = 192
@@ -133,7 +139,11 @@ class PatchTower(nn.Module):
         above = F.interpolate(
             self.coarse(features), scale_factor=2.0, mode="bilinear", align_corners=False
         )
-        grid = (self.fine(middle) + above).flatten(2).transpose(1, 2)
+        cells = self.fine(middle) + above
+        side = self.shape.grid
+        if cells.shape[-1] != side:
+            cells = F.interpolate(cells, (side, side), mode="bilinear", align_corners=False)
+        grid = cells.flatten(2).transpose(1, 2)
         pooled = torch.cat([features.mean((2, 3)), self.pool(features)], dim=1)
         whole = self.whole(self.dropout(pooled)).view(len(grid), -1, self.shape.token_dim)
         return F.layer_norm(torch.cat([grid, whole], dim=1), (self.shape.token_dim,))

@@ -20,7 +20,7 @@ from retrieval.images.byte_budget import ByteBudget
 from retrieval.images.decode import DecodedImage
 from retrieval.images.decoder_pool import DecoderPool
 from retrieval.images.facts import ImageMetadata
-from retrieval.images.files import read_file
+from retrieval.images.files import read_known_file
 from retrieval.images.preprocess import Preprocessing
 from retrieval.media.base import is_supported
 
@@ -105,7 +105,7 @@ class Loader:
                 )
             path = self._root / file.path
             with self._budget.hold(_size_now(path)):
-                data = _read(path)
+                data = read_known_file(path)
                 content_hash = hashlib.blake2b(data, digest_size=CONTENT_HASH_BYTES).digest()
                 known = tuple(find_content(content_hash))
                 if known:
@@ -123,13 +123,3 @@ def _size_now(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
-
-
-def _read(path: Path) -> bytes:
-    """As `read_file`; what the system refuses is an ImageError too."""
-    try:
-        return read_file(path)
-    except FileNotFoundError as error:
-        raise ImageError("vanished", "the file is no longer there") from error
-    except OSError as error:
-        raise ImageError("unreadable", f"it cannot be read ({error.strerror})") from error

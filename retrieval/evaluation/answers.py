@@ -18,6 +18,7 @@ from retrieval.evaluation.captions import CaptionedImage, CaptionsError
 from retrieval.evaluation.encoded_set import IMAGES_A_BATCH, Progress, Skipped
 from retrieval.evaluation.visual_questions import VisualQuestion, make_questions
 from retrieval.images.decode import decode
+from retrieval.images.files import read_file
 
 # What is asked of several pictures is asked of them at once: the more pictures, the quicker.
 _PICTURES_A_BATCH = 256
@@ -112,7 +113,7 @@ def _batches(
         for place in range(start, min(start + _PICTURES_A_BATCH, len(pictures))):
             name = pictures[place].name
             try:
-                pixels.append(decode((images / name).read_bytes(), answerer.preprocessing).pixels)
+                pixels.append(decode(read_file(images / name), answerer.preprocessing).pixels)
                 places.append(place)
             except ImageError as error:
                 skipped.append(Skipped(name, error.reason))

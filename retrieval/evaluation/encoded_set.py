@@ -19,6 +19,7 @@ from retrieval.errors import ImageError
 from retrieval.evaluation.captions import CaptionedImage, CaptionsError
 from retrieval.evaluation.metrics import Integers
 from retrieval.images.decode import DecodedImage, decode
+from retrieval.images.files import read_file
 
 IMAGES_A_BATCH = 32
 TEXTS_A_BATCH = 128
@@ -124,7 +125,7 @@ def _decoded(
     def decode_one(image: CaptionedImage) -> DecodedImage | ImageError:
         path = images / image.name
         try:
-            return decode(path.read_bytes(), preprocessing)
+            return decode(read_file(path), preprocessing)
         except FileNotFoundError:
             return ImageError("vanished", "there is no such file")
         except OSError as error:

@@ -19,6 +19,7 @@ from PIL import Image
 from retrieval.errors import ImageError
 from retrieval.images.color import deep_extrema, to_srgb
 from retrieval.images.facts import NO_METADATA, ImageMetadata
+from retrieval.images.files import read_file
 from retrieval.images.formats import MAX_PIXELS, SUFFIXES, ImageFile, is_supported, open_image
 from retrieval.images.preprocess import Preprocessing
 
@@ -126,7 +127,7 @@ def read_image(
         if isinstance(source, Image.Image):
             # A copy: loading happens in place, and the caller's picture is not ours.
             return _upright_rgb(source.copy(), smallest_side_px)
-        data = source if isinstance(source, bytes) else Path(source).read_bytes()
+        data = source if isinstance(source, bytes) else read_file(Path(source))
         return _upright_rgb(open_image(data, smallest_side_px).image, smallest_side_px)
 
 

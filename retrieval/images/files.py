@@ -30,5 +30,15 @@ def read_file(path: Path) -> bytes:
     return data
 
 
+def read_known_file(path: Path) -> bytes:
+    """As `read_file`, of a file that was there before; what the system refuses is an ImageError."""
+    try:
+        return read_file(path)
+    except FileNotFoundError as error:
+        raise ImageError("vanished", "the file is no longer there") from error
+    except OSError as error:
+        raise ImageError("unreadable", f"it cannot be read ({error.strerror})") from error
+
+
 def _open_without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

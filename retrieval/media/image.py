@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from retrieval.errors import ImageError
 from retrieval.images.decode import DecodedImage
 from retrieval.images.decoder_pool import DecoderPool
+from retrieval.images.files import read_known_file
 from retrieval.images.preprocess import Preprocessing
 from retrieval.media.base import IMAGE
 
@@ -21,10 +21,4 @@ class ImageReader:
 
     def show(self, path: Path, time_ms: int | None, preprocessing: Preprocessing) -> DecodedImage:
         """See `MediaReader`; a picture has no time."""
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError as error:
-            raise ImageError("vanished", "the file is no longer there") from error
-        except OSError as error:
-            raise ImageError("unreadable", f"it cannot be read ({error.strerror})") from error
-        return self._decoders.decode(data, preprocessing)
+        return self._decoders.decode(read_known_file(path), preprocessing)

@@ -21,6 +21,7 @@ from retrieval.errors import ImageError
 from retrieval.evaluation.encoded_set import EncodedSet
 from retrieval.evaluation.metrics import Integers
 from retrieval.images.decode import decode
+from retrieval.images.files import read_file
 from retrieval.tuning.data import EncoderTrainingError, TuningSettings
 from retrieval.tuning.lora import add_low_rank_updates, merge_low_rank_updates
 
@@ -155,7 +156,7 @@ class TowersTraining:
 
     def _pixels(self, name: str) -> Pixels:
         try:
-            return decode((self._images / name).read_bytes(), self._preprocessing).pixels
+            return decode(read_file(self._images / name), self._preprocessing).pixels
         except (OSError, ImageError) as error:
             raise EncoderTrainingError(f"The picture {name} cannot be read any more.") from error
 

@@ -122,7 +122,7 @@ def test_pipes_sockets_and_devices_in_the_tree_never_make_a_run_wait(
 def test_a_file_whose_place_a_pipe_or_device_takes_before_it_is_read_is_a_failure(
     library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    read = load._read
+    read = load.read_known_file
 
     def replace_first(path: Path) -> bytes:
         if path.name == "1.png":
@@ -135,7 +135,7 @@ def test_a_file_whose_place_a_pipe_or_device_takes_before_it_is_read_is_a_failur
                 path.mkdir()
         return read(path)
 
-    monkeypatch.setattr(load, "_read", replace_first)
+    monkeypatch.setattr(load, "read_known_file", replace_first)
     done: list[int] = []
 
     def go() -> None:
@@ -164,7 +164,7 @@ def test_a_file_that_grows_while_it_is_read_is_a_failure_and_read_again_the_next
     with monkeypatch.context() as patch:
         patch.setattr(files.os, "fstat", grow)
         with pytest.raises(ImageError, match="changed while it was read"):
-            load._read(path)
+            load.read_known_file(path)
         summary = index_folders([library], tmp_path / "index", encoder=ColorEncoder())
     assert (summary.new, summary.failed) == (2, 1)
     path.write_bytes(whole)
@@ -177,7 +177,7 @@ def test_a_folder_that_vanishes_in_the_middle_of_a_run_costs_its_own_files_only(
 ) -> None:
     for seed in range(10, 14):
         paint(library / "z" / f"{seed}.png", seed)
-    read = load._read
+    read = load.read_known_file
 
     def lose(path: Path) -> bytes:
         if path.parent.name == "z":
@@ -185,7 +185,7 @@ def test_a_folder_that_vanishes_in_the_middle_of_a_run_costs_its_own_files_only(
         return read(path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(load, "_read", lose)
+        patch.setattr(load, "read_known_file", lose)
         summary = index_folders([library], tmp_path / "index", encoder=ColorEncoder())
     assert (summary.new, summary.failed) == (3, 4)
     assert set(failures(tmp_path / "index").values()) == {"vanished"}

@@ -265,7 +265,7 @@ def test_a_picture_that_cannot_be_read_for_now_is_kept_and_tried_again(
         raise ImageError("unreadable", "reading it is not permitted")
 
     with monkeypatch.context() as patch:
-        patch.setattr(indexer.pipeline.read, "_read", refuse)
+        patch.setattr(indexer.pipeline.read, "read_known_file", refuse)
         assert run(library, index_dir=index_dir).failed == 1
         assert run(library, index_dir=index_dir).failed == 1
     assert path in shown(index_dir)
@@ -279,7 +279,7 @@ def test_a_file_that_vanishes_while_it_is_read_is_recorded_and_then_forgotten(
 ) -> None:
     import indexer.pipeline.read
 
-    read = indexer.pipeline.read._read
+    read = indexer.pipeline.read.read_known_file
 
     def lose(file: Path) -> bytes:
         if file.name == "0.png":
@@ -287,7 +287,7 @@ def test_a_file_that_vanishes_while_it_is_read_is_recorded_and_then_forgotten(
         return read(file)
 
     with monkeypatch.context() as patch:
-        patch.setattr(indexer.pipeline.read, "_read", lose)
+        patch.setattr(indexer.pipeline.read, "read_known_file", lose)
         summary = run(library, index_dir=index_dir)
     assert (summary.new, summary.failed) == (5, 1)
     assert failure_kinds(index_dir) == {library / "new" / "0.png": "vanished"}
@@ -591,7 +591,7 @@ def test_a_model_that_is_not_to_be_had_is_told_before_any_file_is_read(
     library: Path, index_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[Path] = []
-    monkeypatch.setattr("indexer.pipeline.read._read", read.append)
+    monkeypatch.setattr("indexer.pipeline.read.read_known_file", read.append)
     with pytest.raises(UnknownModelError):
         index_folders([library], index_dir, encoder=UnavailableEncoder())
     assert read == []

@@ -1,0 +1,1 @@
+"""The built-in reranker, trained on alone once the towers are finished."""
