@@ -28,7 +28,7 @@ from training.recipe import Recipe
 from training.sources import Sources
 from training.towers import TOKEN_STEP, Towers
 
-VERSION = "3"
+VERSION = "4"
 _BANK_TEXTS = 16_000
 
 
