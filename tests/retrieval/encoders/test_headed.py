@@ -49,7 +49,8 @@ def test_a_head_is_what_its_formula_says() -> None:
 def test_heads_of_nought_change_nothing(tmp_path: Path) -> None:
     encoder = load_encoder(_written(tmp_path / "own", Heads(_nothing(), _nothing())))
     plain = CompactEncoder()
-    pixels = np.full((1, 256, 256, 3), 90, np.uint8)
+    side = plain.preprocessing.size_px
+    pixels = np.full((1, side, side, 3), 90, np.uint8)
     assert encoder.encode_texts(TEXTS).vectors == pytest.approx(
         plain.encode_texts(TEXTS).vectors, abs=1e-6
     )

@@ -166,5 +166,6 @@ def test_covering_the_hottest_patches_costs_more_than_covering_random_ones(
 
 
 def test_erasure_without_words_tells_nothing(reranker: CompactReranker) -> None:
-    pixels = np.zeros((256, 256, 3), dtype=np.uint8)
+    side = ENCODER.preprocessing.size_px
+    pixels = np.zeros((side, side, 3), dtype=np.uint8)
     assert erasure_test(ENCODER, reranker, pixels, "...") is None
