@@ -20,6 +20,11 @@ _WHICH = re.compile(
 )
 _WITH_ARTICLE = re.compile(r"^(?:an?|the|my|one|some|any|another|his|her)\b")
 _MANY = re.compile(r"(?:[^s]s|people|men|women|children)\b(?! of\b)")
+_AFTER_NOUN = re.compile(r" (?:in|on|at|with|of|near|by|under|behind|that|who|and|or)\b")
+_UNCOUNTED = frozenset((
+    "snow", "water", "food", "bread", "fruit", "grass", "sand", "ice", "rain", "fog", "smoke",
+    "fire", "light", "text", "writing", "hair", "sunshine", "traffic", "furniture", "broccoli",
+))  # fmt: skip
 _PLACE = re.compile(r"^(?P<place>(?:at|in|on|near|by|from|inside|outside|indoors)\b.*)$")
 
 
@@ -46,8 +51,18 @@ def read_which(question: str) -> Which | None:
     parts = [found["where"], re.sub(r"^ (?:of|from) ", "", found["of"] or "").strip()]
     if not is_denied:
         parts.append(what)
+    if found["no"]:
+        what = _one(what)
     search = ", ".join(part for part in parts if part) or "a photo"
     return Which(search, _asked(what, bool(found["has"])), "no" if is_denied else "yes")
+
+
+def _one(what: str) -> str:
+    """Of "no cat" the "a cat" that is asked about where one is wanted, for the same answer."""
+    noun = _AFTER_NOUN.split(what, maxsplit=1)[0].split()[-1]
+    if _WITH_ARTICLE.match(what) or _MANY.search(noun) or noun in _UNCOUNTED:
+        return what
+    return f"{'an' if what[0] in 'aeio' else 'a'} {what}"
 
 
 def _asked(what: str, is_had: bool) -> str:

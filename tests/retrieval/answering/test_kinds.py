@@ -148,6 +148,10 @@ def test_any_text_has_a_plain_form_that_stays_and_a_subject(text: str) -> None:
         ("which pictures of cars are red?", "cars, red", "is it red?", "yes"),
         ("which images were taken in snow?", "in snow", "was this taken in snow?", "yes"),
         ("which of my street photos have no people?", "street", "are there any people?", "no"),
+        ("which photos have no cat?", "a photo", "is there a cat?", "no"),
+        ("which photos have no old car in a street?", "a photo",
+         "is there an old car in a street?", "no"),
+        ("which photos show no snow?", "a photo", "is there snow?", "no"),
         ("which dog photos do not show a ball?", "dog", "is there a ball?", "no"),
     ],
 )  # fmt: skip

@@ -84,7 +84,7 @@ def test_words_and_a_picture_ask_together(engine: SearchEngine, photos: Path) ->
     cat, rocket = photos / "chelsea.png", photos / "rocket.jpg"
     both = Query.of("a rocket").like(cat)
     for fusion in ("average", "rrf"):
-        found = names(engine.search(both, k=4, fusion=fusion))
+        found = names(engine.search(both, k=5, fusion=fusion))
         assert {"rocket.jpg", "chelsea.png"} <= set(found)
     mostly = engine.search(Query.of("a rocket", 0.05).like(cat, 5), k=1)
     assert mostly[0].path == cat
