@@ -37,9 +37,14 @@ def check_words(text: object) -> None:
         raise TypeError(f"A text is a str, not {type(text).__name__}.")
     if not is_utf8(text):
         raise ValueError("The question is not UTF-8.")
-    # A space without width comes along unseen when text is copied from a page.
-    if not any(letter.isprintable() and not letter.isspace() for letter in text):
+    if not has_words(text):
         raise ValueError("The question is empty: describe what the picture should show.")
+
+
+def has_words(text: str) -> bool:
+    """Whether there is anything to be seen in a text."""
+    # A space without width comes along unseen when text is copied from a page.
+    return any(letter.isprintable() and not letter.isspace() for letter in text)
 
 
 def check_texts(texts: object) -> None:

@@ -208,3 +208,12 @@ def test_a_model_is_measured_on_captions(client: TestClient, photos: Path, folde
 def _wait(client: httpx.Client) -> None:
     while client.get("/api/indexing").json()["state"] == "running":
         time.sleep(0.05)
+
+
+def test_a_question_of_which_nothing_is_to_be_seen_has_no_marks(
+    client: TestClient, folder: Path
+) -> None:
+    _indexed(client, folder)
+    for asked in ("", " ", "\x90\U0004d52c", "\u200b"):
+        answer = client.get("/api/feedback", params={"q": asked})
+        assert (answer.status_code, answer.json()) == (200, {"right": [], "wrong": []})

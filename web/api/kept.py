@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from retrieval.arguments import has_words
 from retrieval.catalog.records import SavedSearch
 from retrieval.query.parse import parse
 from web.api.service_of import Serving
@@ -88,7 +89,7 @@ def forget(service: Serving, name: Name) -> Response:
 @router.get("/feedback")
 def marks(service: Serving, q: Annotated[str, Query(max_length=2000)]) -> JSONAnswer:
     """The ids of pictures that are marked as right and as wrong for a question."""
-    found = service.engine.kept_marks(q) if q.strip() else None
+    found = service.engine.kept_marks(q) if has_words(q) else None
     right, wrong = (found.right, found.wrong) if found else ((), ())
     return JSONAnswer({"right": list(right), "wrong": list(wrong)})
 
