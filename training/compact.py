@@ -18,6 +18,7 @@ import torch
 
 from training.recipe import FULL, TINY
 from training.stages import make_corpus, make_model, train_towers
+from training.tiny import make_tiny_data
 
 STAGES = ("corpus", "towers", "model")
 
@@ -32,7 +33,7 @@ def main(arguments: list[str] | None = None) -> None:
         out = options.out or Path(scratch) / "training"
         data = options.data or Path(scratch) / "data"
         if options.tiny and options.data is None:
-            _photographs_of_the_tests(data)
+            make_tiny_data(data)
         recipe = TINY if options.tiny else FULL
         device = torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
         for stage in STAGES if options.stage is None else (options.stage,):
@@ -44,14 +45,6 @@ def main(arguments: list[str] | None = None) -> None:
                 )
             else:
                 make_model(recipe, data, options.seed, out)
-
-
-def _photographs_of_the_tests(data: Path) -> None:
-    """Captions and pictures that need no data folder: those that the tests use."""
-    from samples.photos import CAPTIONS, copy_photos
-
-    copy_photos(data / "flickr8k" / "images")
-    (data / "flickr8k" / "captions.tsv").write_text(CAPTIONS.read_text("utf-8"), "utf-8")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import torch
 from tokenizers import Tokenizer
 
 from training.checkpoint import load_weights, save_weights
+from training.clock import clock
 from training.contrastive import Material, train_contrastive
 from training.corpus import Corpus, Integers, prepare, read_corpus, read_pictures
 from training.efficientnet import load_lite
@@ -36,7 +36,7 @@ def make_corpus(recipe: Recipe, data: Path, wordnet: Path, seed: int, folder: Pa
     """Stage 1; does nothing where it is done."""
     if (folder / _NUMBERS).exists():
         return
-    say = _clock()
+    say = clock()
     sources, unseen = read_sources(data, seed), unseen_captions(data)
     learnt = [text for picture in sources.learnt for text in picture.captions]
     general = general_texts(wordnet, recipe.general_texts, seed) or learnt
@@ -86,7 +86,7 @@ def train_towers(
     """
     if (out / "done").exists():
         return []
-    say = _clock()
+    say = clock()
     corpus = read_corpus(corpus_folder)
     tokenizer = Tokenizer.from_file(str(corpus_folder / _TOKENIZER))
     shape = sized(recipe, tokenizer)
@@ -146,7 +146,7 @@ def make_model(recipe: Recipe, data: Path, seed: int, out: Path) -> None:
     towers = Towers(sized(recipe, tokenizer))
     load_weights(towers, out / "towers", "towers")
     sources = read_sources(data, seed)
-    finish(towers.eval(), recipe, sources, tokenizer, seed, out / "model", _clock())
+    finish(towers.eval(), recipe, sources, tokenizer, seed, out / "model", clock())
 
 
 def sized(recipe: Recipe, tokenizer: Tokenizer) -> TowerShape:
@@ -205,8 +205,3 @@ def _started(towers: Towers) -> tuple[tuple[torch.nn.Module, str], ...]:
         (towers.patch.backbone, "start-second"),
         (towers.text.encoder, "start-text"),
     )
-
-
-def _clock() -> Callable[[str], None]:
-    started = time.monotonic()
-    return lambda what: print(f"[{time.monotonic() - started:6.0f} s] {what}", flush=True)

@@ -33,6 +33,7 @@ from training.answering.vocabulary import LEAST_COUNT, choose_answers
 from training.data import Picture
 from training.model_vectors import ModelVectors
 from training.sources import Sources, read_sources
+from training.tiny import copy_model, make_tiny_data
 
 _QUESTIONS_OF_A_KIND = 6
 
@@ -166,15 +167,8 @@ def _shape(
 
 
 def _use_tiny(options: argparse.Namespace, scratch: Path) -> None:
-    import shutil
-
-    from retrieval.encoders.compact import COMPACT_DIR
-    from samples import photos
-
-    photos.copy_photos(scratch / "flickr8k" / "images")
-    shutil.copy(photos.CAPTIONS, scratch / "flickr8k" / "captions.tsv")
-    options.model = Path(shutil.copytree(COMPACT_DIR, scratch / "model"))
-    options.data, options.cache, options.epochs = scratch, scratch / "cache", 1
+    options.data, options.model = make_tiny_data(scratch / "data"), copy_model(scratch / "model")
+    options.cache, options.epochs = scratch / "cache", 1
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ from training.captioning.export import export_captioner
 from training.captioning.fit import CaptionSettings, held_out_loss, train_captioner
 from training.captioning.network import CaptionDecoder, DecoderShape
 from training.sources import read_captioned
+from training.tiny import copy_model, make_tiny_data
 
 PIECES = 3000
 _TINY = DecoderShape(0, width=32, memory_width=16, inner_width=32, layers=1, heads=2, longest=12)
@@ -142,15 +143,7 @@ def train(
 
 
 def _use_tiny(options: argparse.Namespace, scratch: Path) -> None:
-    import shutil
-
-    from retrieval.encoders.compact import COMPACT_DIR
-    from samples.photos import CAPTIONS, copy_photos
-
-    copy_photos(scratch / "data" / "flickr8k" / "images")
-    shutil.copy(CAPTIONS, scratch / "data" / "flickr8k" / "captions.tsv")
-    shutil.copytree(COMPACT_DIR, scratch / "model")
-    options.data, options.model = scratch / "data", scratch / "model"
+    options.data, options.model = make_tiny_data(scratch / "data"), copy_model(scratch / "model")
     options.out, options.epochs = scratch / "out", 2
     torch.set_num_threads(1)
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,12 +19,14 @@ from retrieval.encoders.compact import CompactEncoder
 from retrieval.rerankers.compact import RERANKER_FILE
 from retrieval.rerankers.training.network import RerankerShape
 from training.captioning.examples import EncodedPictures
+from training.clock import clock
 from training.evaluation import fit_reranker
 from training.export import export_reranker
 from training.reranking.examples import RerankingExamples, make_examples
 from training.reranking.fit import RerankingSettings, train_reranker
 from training.reranking.weights import read_reranker
 from training.sources import Sources, read_captioned
+from training.tiny import copy_model, make_tiny_data
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -54,7 +54,7 @@ def train(
     model: Path, sources: Sources, cache: Path, settings: RerankingSettings, seed: int
 ) -> list[float]:
     """Train the model's reranker on and write it; returns the loss of each step."""
-    say = _clock()
+    say = clock()
     encoder = CompactEncoder(model)
     pictures = sources.learnt
     encoded = EncodedPictures(encoder, cache).of([picture.path for picture in pictures])
@@ -86,22 +86,9 @@ def _shape(encoder: CompactEncoder, examples: RerankingExamples) -> RerankerShap
 
 
 def _use_tiny(options: argparse.Namespace, scratch: Path) -> None:
-    import shutil
-
-    from retrieval.encoders.compact import COMPACT_DIR
-    from samples.photos import CAPTIONS, copy_photos
-
-    copy_photos(scratch / "data" / "flickr8k" / "images")
-    shutil.copy(CAPTIONS, scratch / "data" / "flickr8k" / "captions.tsv")
-    shutil.copytree(COMPACT_DIR, scratch / "model")
-    options.data, options.model = scratch / "data", scratch / "model"
+    options.data, options.model = make_tiny_data(scratch / "data"), copy_model(scratch / "model")
     options.cache = scratch / "cache"
     torch.set_num_threads(1)
-
-
-def _clock() -> Callable[[str], None]:
-    started = time.monotonic()
-    return lambda what: print(f"[{time.monotonic() - started:6.0f} s] {what}", flush=True)
 
 
 if __name__ == "__main__":
