@@ -26,10 +26,10 @@ from training.losses import (
     agreement_loss,
     both_ways,
     group_loss,
-    overlap_loss,
-    presence_loss,
+    looking_loss,
     word_patch_loss,
 )
+from training.neighbours import nearest_others
 from training.precision import half_where_fast
 from training.resume import TrainingState, random_state, set_random_state
 from training.targets import absent_words, matching_targets, soft_targets, stem_sets
@@ -297,13 +297,15 @@ class _Course:
         absent = absent_words(stems, named[other])
         told = self.material.well_told[places]
         # A word of its own caption is there; of another's, where the captions do not name it, not.
-        there = presence_loss(
-            torch.cat([attention, elsewhere]),
-            torch.cat([counted, counted & absent & told[other][:, None]]),
-            torch.cat([torch.zeros_like(absent), absent]),
+        total = looking_loss(
+            attention,
+            elsewhere,
+            counted,
+            counted & absent & told[other][:, None],
+            stems,
+            presence=settings.presence_weight,
+            overlap=settings.overlap_weight,
         )
-        apart = overlap_loss(attention, torch.where(counted, stems, -1))
-        total = settings.presence_weight * there + settings.overlap_weight * apart
         if false is not None:
             with half_where_fast(self.device):
                 wrong, _ = network.score_pairs(false.tokens, false.words, patches[false.rows])
@@ -427,15 +429,7 @@ def _relatives(material: Material, captions_of: list[Integers], pool: int) -> In
         ]
     )
     means = F.normalize(means, dim=1)
-    count = min(pool, len(means) - 1)
-    nearest = []
-    for start in range(0, len(means), 2048):
-        alike = means[start : start + 2048] @ means.T
-        rows = torch.arange(len(alike), device=alike.device)
-        alike[rows, start + rows] = -torch.inf
-        nearest.append(alike.topk(count, dim=1).indices)
-    found: Integers = torch.cat(nearest).cpu().numpy()
-    return found
+    return nearest_others(means, pool)
 
 
 def _optimizer(towers: Towers, settings: ContrastiveSettings) -> torch.optim.Optimizer:

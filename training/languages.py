@@ -25,6 +25,7 @@ from training.e5_vectors import E5Cache
 from training.language_head import HeadRecipe, Pairs, train_head
 from training.model_vectors import ModelVectors
 from training.questions import noun_phrases
+from training.tiny import copy_model
 from training.translations import Sentence, by_flickr_id, read_captions, read_parallel
 
 Vectors = NDArray[np.float32]
@@ -189,7 +190,6 @@ def _use_tiny(options: argparse.Namespace, scratch: Path) -> None:
     """A data folder of two photographs with captions in two languages."""
     import shutil
 
-    from retrieval.encoders.compact import COMPACT_DIR
     from samples import photos
 
     data = scratch / "data"
@@ -212,7 +212,7 @@ def _use_tiny(options: argparse.Namespace, scratch: Path) -> None:
         "utf-8",
     )
     options.data, options.held_out, options.epochs = data, 1, 2
-    options.model = options.model or Path(shutil.copytree(COMPACT_DIR, scratch / "model"))
+    options.model = options.model or copy_model(scratch / "model")
 
 
 if __name__ == "__main__":

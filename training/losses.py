@@ -69,15 +69,19 @@ def word_patch_loss(
         hidden: the share of patches that is hidden, the same ones for all of a group.
     """
     losses = []
-    count = network.shape.patches
-    seen = max(1, round((1.0 - hidden) * count))
     for start in range(0, len(words), group):
         part = slice(start, start + group)
-        shown = torch.randperm(count, device=words.device)[:seen].sort().values
+        shown = shown_patches(network.shape.patches, hidden, words.device)
         scores = network.every_pair(words[part], mask[part], patches[part], shown)
         wanted = targets[part, part]
         losses.append(both_ways(scores, wanted / wanted.sum(dim=1, keepdim=True)))
     return torch.stack(losses).mean()
+
+
+def shown_patches(count: int, hidden: float, device: torch.device) -> Tensor:
+    """Which of so many patches are to be seen, int64 (s,) in order, a share of them hidden."""
+    seen = max(1, round((1.0 - hidden) * count))
+    return torch.randperm(count, device=device)[:seen].sort().values
 
 
 def lead_loss(own: Tensor, other: Tensor) -> Tensor:
@@ -116,3 +120,28 @@ def overlap_loss(attention: Tensor, stems: Tensor) -> Tensor:
     far = (places[:, None] - places[None, :]).abs() > 2
     pairs = told[:, :, None] & told[:, None, :] & (stems[:, :, None] != stems[:, None, :]) & far
     return (alike * pairs).sum() / pairs.sum().clamp(min=1)
+
+
+def looking_loss(
+    own: Tensor,
+    elsewhere: Tensor,
+    counted: Tensor,
+    absent: Tensor,
+    stems: Tensor,
+    *,
+    presence: float,
+    overlap: float,
+) -> Tensor:
+    """Where the words of texts look, in their own pictures and in others: both losses, weighted.
+
+    own and elsewhere (n, L, P): attention in a text's picture and in another; `counted` bool
+    (n, L): words that are judged, and `absent` those of them that are surely not in the other;
+    `stems` int64 (n, L).
+    """
+    there = presence_loss(
+        torch.cat([own, elsewhere]),
+        torch.cat([counted, absent]),
+        torch.cat([torch.zeros_like(absent), absent]),
+    )
+    apart = overlap_loss(own, torch.where(counted, stems, -1))
+    return presence * there + overlap * apart

@@ -30,6 +30,7 @@ from training.data import Picture, hold_out, of_split, read_pictures
 from training.questions import QuestionMaker
 from training.relevance_fit import fit, measure, split_questions
 from training.relevance_scores import Asker
+from training.tiny import copy_model
 
 _COHORT = 500
 _WELL_TOLD = 5
@@ -156,13 +157,10 @@ def bags_of_words(texts: Sequence[str]) -> NDArray[np.float32]:
 
 
 def _use_tiny(options: argparse.Namespace, scratch: Path) -> None:
-    import shutil
-
-    from retrieval.encoders.compact import COMPACT_DIR
     from samples import photos
 
     photos.copy_photos(scratch / "photos")
-    options.model = options.model or Path(shutil.copytree(COMPACT_DIR, scratch / "model"))
+    options.model = options.model or copy_model(scratch / "model")
     options.captions, options.images = [Path(photos.CAPTIONS)], [scratch / "photos"]
     options.held_out, options.questions, options.draws = [0], 3, 2
 

@@ -90,7 +90,9 @@ def make_examples(
     everything = [words_of(text) for picture in pictures for text in picture.captions]
     owner = np.repeat(np.arange(len(pictures)), [len(own.captions) for own in pictures])
     all_named = as_texts(tokenizer, everything, owner, stems)
-    chosen = np.concatenate([rng.permutation(own)[:_CAPTIONS] for own in _rows_of(owner)])
+    chosen = np.concatenate(
+        [rng.permutation(own)[:_CAPTIONS] for own in all_named.of_each(len(pictures))]
+    )
     captions = [everything[row] for row in chosen]
     twins = [
         (number, words_of(twin.text), kind)
@@ -113,11 +115,6 @@ def make_examples(
         _named(all_named, len(pictures)),
         np.array([is_well_told(picture) for picture in pictures]),
     )
-
-
-def _rows_of(owner: Integers) -> list[Integers]:
-    """The rows of each owner; owners come in order."""
-    return np.split(np.arange(len(owner)), np.flatnonzero(np.diff(owner)) + 1)
 
 
 def _named(texts: Texts, pictures: int) -> list[Integers]:

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from retrieval.rerankers.training.network import RerankerNetwork
 from training.corpus import Integers
-from training.losses import both_ways, lead_loss, overlap_loss, presence_loss
+from training.losses import both_ways, lead_loss, looking_loss, shown_patches
+from training.neighbours import nearest_others
 from training.reranking.examples import RerankingExamples
 from training.text_pretraining import cosine
 
@@ -99,7 +100,7 @@ class _Course:
         torch.manual_seed(seed)
         self._captions_of = examples.captions.texts.of_each(len(examples.vectors))
         self._twins_of = examples.twins.texts.of_each(len(examples.captions.texts))
-        self._nearest = _nearest(torch.from_numpy(examples.vectors), settings.pool)
+        self._nearest = nearest_others(torch.from_numpy(examples.vectors), settings.pool)
 
     def loss(self) -> Tensor:
         """Of one batch."""
@@ -137,10 +138,8 @@ class _Course:
         return chosen
 
     def _retrieval(self, words: Tensor, mask: Tensor, patches: Tensor) -> Tensor:
-        count = self._network.shape.patches
-        seen = max(1, round((1.0 - self._settings.hidden_patches) * count))
-        shown = torch.randperm(count)[:seen].sort().values
-        settings = self._settings
+        settings, count = self._settings, self._network.shape.patches
+        shown = shown_patches(count, settings.hidden_patches, words.device)
         scores = self._network.every_pair(words, mask, patches, shown)
         with torch.no_grad():
             before = self._teacher.every_pair(words, mask, patches, shown)
@@ -156,13 +155,15 @@ class _Course:
         counted = mask & (stems >= 0)
         absent = self._examples.absent(stems, pictures)
         told = torch.from_numpy(self._examples.well_told[pictures])[:, None]
-        there = presence_loss(
-            torch.cat([own, other]),
-            torch.cat([counted, counted & absent & told]),
-            torch.cat([torch.zeros_like(absent), absent]),
+        return looking_loss(
+            own,
+            other,
+            counted,
+            counted & absent & told,
+            stems,
+            presence=settings.presence_weight,
+            overlap=settings.overlap_weight,
         )
-        apart = overlap_loss(own, torch.where(counted, stems, -1))
-        return settings.presence_weight * there + settings.overlap_weight * apart
 
     def _twins(self, captions: Integers) -> tuple[Tensor, Integers]:
         """For captions that have twins: their places in the batch, and one twin of each."""
@@ -174,15 +175,3 @@ class _Course:
         """One of them; kinds that few captions have come as often as others."""
         rarity = self._examples.rarity[twins]
         return int(self._rng.choice(twins, p=rarity / rarity.sum()))
-
-
-def _nearest(vectors: Tensor, count: int) -> Integers:
-    """For each of n vectors the others that are nearest, int64 (n, count) or fewer."""
-    count = min(count, len(vectors) - 1)
-    found = []
-    for start in range(0, len(vectors), 1024):
-        alike = vectors[start : start + 1024] @ vectors.T
-        alike.diagonal(start).fill_(-torch.inf)
-        found.append(alike.topk(count, dim=1).indices)
-    nearest: Integers = torch.cat(found).numpy()
-    return nearest
